@@ -1,0 +1,43 @@
+"""memoalg: a memory model is an algebra.
+
+Declare a monoid (or compose one), say how an input becomes an element and how a state is read, and
+get a sequence layer that runs as a parallel scan, step by step online, and is correct across episode
+boundaries. On top: reinforcement learning, jitted end to end.
+"""
+
+import importlib
+from types import ModuleType
+
+from .algebra import AbstractAction as AbstractAction
+from .algebra import AbstractCombinator as AbstractCombinator
+from .algebra import AbstractMonoid as AbstractMonoid
+from .algebra import AbstractSemigroup as AbstractSemigroup
+from .algebra import Add as Add
+from .algebra import Affine as Affine
+from .algebra import AlgebraTypeError as AlgebraTypeError
+from .algebra import DirectProduct as DirectProduct
+from .algebra import Dual as Dual
+from .algebra import Fixed as Fixed
+from .algebra import Isomorphism as Isomorphism
+from .algebra import Map as Map
+from .algebra import Max as Max
+from .algebra import Multiply as Multiply
+from .algebra import Resettable as Resettable
+from .algebra import SemidirectProduct as SemidirectProduct
+from .algebra import WithIdentity as WithIdentity
+from .algebra import has_embedding as has_embedding
+from .algebra import has_identity as has_identity
+from .algebra import multiply as multiply
+from .algebra import shift as shift
+from .scans import AbstractMethod as AbstractMethod
+from .scans import Associative as Associative
+from .scans import Auto as Auto
+from .scans import Explanation as Explanation
+from .scans import Plan as Plan
+from .scans import Sequential as Sequential
+from .scans import exclusive_scan as exclusive_scan
+from .scans import explain as explain
+from .scans import fold as fold
+from .scans import plan as plan
+from .scans import scan as scan
+from .scans import trajectory as trajectory

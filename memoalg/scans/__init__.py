@@ -1,0 +1,14 @@
+"""Scans: one semantics, several executions."""
+
+from ._associative import Associative as Associative
+from ._auto import Auto as Auto
+from ._explain import Explanation as Explanation
+from ._explain import explain as explain
+from ._method import AbstractMethod as AbstractMethod
+from ._planner import Plan as Plan
+from ._planner import plan as plan
+from ._scan import exclusive_scan as exclusive_scan
+from ._scan import fold as fold
+from ._scan import scan as scan
+from ._sequential import Sequential as Sequential
+from ._trajectory import trajectory as trajectory

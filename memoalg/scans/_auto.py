@@ -1,0 +1,47 @@
+"""Let the planner choose."""
+
+import jax
+from jaxtyping import Array, Bool, PyTree
+
+from ..algebra import AbstractMonoid
+from ._associative import _length
+from ._method import AbstractMethod
+from ._planner import plan
+
+
+class Auto(AbstractMethod):
+    """The method that [`memoalg.plan`][] chooses for the platform on which the program is compiled.
+
+    The choice is made when the program is lowered (`lax.platform_dependent`), not by asking for a
+    default device: the same traced function runs a loop on a CPU and a tree on a GPU.
+
+    Example:
+        >>> import jax.numpy as jnp, memoalg as ma
+        >>> print(ma.scan(ma.Add(), jnp.ones(3), method=ma.Auto()))
+        [1. 2. 3.]
+    """
+
+    def run(
+        self,
+        monoid: AbstractMonoid,
+        state: PyTree,
+        generators: PyTree,
+        resets: Bool[Array, " time"] | None,
+        initial_state: PyTree | None,
+        queries: PyTree | None,
+        reverse: bool,
+    ) -> tuple[PyTree, PyTree]:
+        length = _length(generators, resets)
+        on_cpu = plan(monoid, length=length, platform="cpu").method
+        elsewhere = plan(monoid, length=length, platform="cuda").method
+        if on_cpu == elsewhere:
+            return on_cpu.run(monoid, state, generators, resets, initial_state, queries, reverse)
+
+        def cpu(*arrays: PyTree) -> tuple[PyTree, PyTree]:
+            return on_cpu.run(*arrays, reverse)
+
+        def default(*arrays: PyTree) -> tuple[PyTree, PyTree]:
+            return elsewhere.run(*arrays, reverse)
+
+        arguments = (monoid, state, generators, resets, initial_state, queries)
+        return jax.lax.platform_dependent(*arguments, cpu=cpu, default=default)

@@ -1,0 +1,83 @@
+"""States along a sequence: what every layer and every return runs."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, PyTree
+
+from .._typing import State
+from ..algebra import AbstractMonoid
+from ._auto import Auto
+from ._check import check_method, check_start, check_step, sequence_length
+from ._method import AbstractMethod
+
+
+def trajectory(
+    monoid: AbstractMonoid[PyTree, State],
+    state: State,
+    generators: PyTree,
+    start: Bool[Array, " time"] | None,
+    *,
+    initial_state: State | None = None,
+    queries: PyTree | None = None,
+    reverse: bool = False,
+    method: AbstractMethod = Auto(),  # noqa: B008  (a frozen object without state)
+) -> tuple[State, PyTree]:
+    r"""The states of a memory along a sequence, and what is read of them.
+
+    $$s_t = \mathrm{advance}(\text{initial state if start}_t \text{ else } s_{t-1},\; g_t), \qquad
+      \mathrm{reads}_t = \mathrm{read}(s_t, q_t).$$
+
+    With `reverse` the steps run from the end, $s_t = \mathrm{advance}(s_{t+1}, g_t)$, beginning with
+    `state` after the last step; `start` keeps its meaning, so the state is reset on passing from the
+    first step of an episode to the last step of the one before. The discounted return is the reverse
+    trajectory of [`memoalg.Affine`][].
+
+    For a batch wrap the call in `jax.vmap`.
+
+    Arguments:
+        monoid: the algebra.
+        state: the state before the first step (after the last one where `reverse`), a pytree as
+            `monoid.initial_state()` returns it, without a time axis.
+        generators: a pytree whose leaves have a leading time axis; parts wrapped in
+            [`memoalg.Fixed`][] have none. T = 0 is allowed.
+        start: bool (time,), true on the first step of each episode; None means no step is one. A
+            start at step 0 discards `state`.
+        initial_state: the state in which an episode begins; None for `monoid.initial_state()`.
+            A learned one gets its gradient, from every start.
+        queries: a pytree with a leading time axis; None to return the states themselves.
+        reverse: run from the last step to the first.
+        method: how to execute it; the numbers do not depend on it.
+
+    Returns:
+        `(last_state, reads)`: the state after the last step executed, and reads (or states) with a
+        leading time axis, in the order of time.
+
+    Raises:
+        TypeError: where `start` is not bool or `method` is not a method.
+        ValueError: where lengths, shapes or dtypes do not fit; the message says which leaf.
+
+    Example:
+        >>> import jax.numpy as jnp, memoalg as ma
+        >>> start = jnp.array([True, False, True])
+        >>> last, states = ma.trajectory(ma.Add(), jnp.float32(9), jnp.ones(3), start)
+        >>> print(states)
+        [1. 2. 1.]
+    """
+    if not isinstance(monoid, AbstractMonoid):
+        raise TypeError(f"trajectory needs a monoid, got {type(monoid).__name__}")
+    check_method(method)
+    length = sequence_length("generators", generators)
+    resets = check_start(start, length)
+    if length is None and resets is None:
+        raise ValueError("generators: every part is Fixed; give `start` to say how many steps")
+    if queries is not None:
+        expected = length if resets is None else resets.shape[0]
+        if sequence_length("queries", queries) != expected:
+            raise ValueError(f"queries must have {expected} steps, as the generators have")
+    state = jax.tree.map(jnp.asarray, state)
+    check_step(monoid, state, generators, initial_state, queries)
+    if reverse and resets is not None:
+        # Going backwards, the state that enters step t comes from t+1: it is dropped where t+1
+        # begins an episode.
+        resets = jnp.concatenate([resets[1:], jnp.zeros_like(resets[:1])])
+    return method.run(monoid, state, generators, resets, initial_state, queries, reverse)
