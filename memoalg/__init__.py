@@ -41,3 +41,13 @@ from .scans import fold as fold
 from .scans import plan as plan
 from .scans import scan as scan
 from .scans import trajectory as trajectory
+
+from . import nn as nn  # isort: skip
+from . import returns as returns  # isort: skip
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`memoalg.envs` and `memoalg.rl` are imported on first use: they are not needed for layers."""
+    if name in ("envs", "rl", "laws"):
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 from typing_extensions import TypeVar
@@ -29,3 +31,14 @@ def as_shape(shape: Shape) -> tuple[int, ...]:
         if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 0:
             raise ValueError(f"a shape is an int or a tuple of non-negative ints, got {shape!r}")
     return tuple(int(size) for size in sizes)
+
+
+def common_dtype(a: DTypeLike, b: DTypeLike) -> np.dtype:
+    """The dtype that holds both, also where JAX is told to refuse implicit promotion."""
+    with jax.numpy_dtype_promotion("standard"):
+        return np.dtype(jnp.promote_types(a, b))
+
+
+def complex_dtype_of(dtype: DTypeLike) -> np.dtype:
+    """The complex dtype of a real one; half precisions have none and take complex64."""
+    return np.dtype(jnp.complex128 if np.dtype(dtype) == np.float64 else jnp.complex64)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from .._typing import common_dtype
+
 
 class AbstractAction(eqx.Module):
     r"""A right action of a monoid $A$ on a monoid $B$ by homomorphisms: the glue of a semidirect product.
@@ -74,7 +76,7 @@ def _aligned(base: Array, acting: Array) -> tuple[Array, Array]:
             f"an action aligns the acting shape with the leading axes of the base, but "
             f"{jnp.shape(acting)} does not begin {jnp.shape(base)}"
         )
-    dtype = jnp.promote_types(base.dtype, acting.dtype)
+    dtype = common_dtype(base.dtype, acting.dtype)
     if jnp.issubdtype(dtype, jnp.complexfloating) > jnp.issubdtype(base.dtype, jnp.complexfloating):
         raise TypeError(
             f"a {acting.dtype.name} element cannot act on a {base.dtype.name} base: make the base complex"

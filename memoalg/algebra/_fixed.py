@@ -1,5 +1,6 @@
 """A part of a generator that does not change over time."""
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import equinox as eqx
@@ -47,3 +48,34 @@ def merge_fixed(treedef: PyTreeDef, fixed: list, timed: list) -> PyTree:
     """The generator with its fixed parts unwrapped: the inverse of `split_fixed`."""
     pairs = zip(fixed, timed, strict=True)
     return jax.tree.unflatten(treedef, [f if t is None else t for f, t in pairs])
+
+
+def mark_fixed(treedef: PyTreeDef, fixed: list, timed: list) -> PyTree:
+    """As `merge_fixed`, with the fixed parts wrapped again."""
+    return merge_fixed(treedef, [None if f is None else Fixed(f) for f in fixed], timed)
+
+
+def over_time(function: Callable[[PyTree], PyTree], sequence: PyTree) -> PyTree:
+    """`jax.vmap` over the time axis, in which `Fixed` parts of input and output have none.
+
+    Raises:
+        ValueError: where the function marks as `Fixed` what depends on a timed input.
+    """
+    fixed, timed, treedef = split_fixed(sequence)
+    structures: list[PyTreeDef] = []
+
+    def at_one_time(timed: list) -> tuple[list, list]:
+        fixed_out, timed_out, structure = split_fixed(function(mark_fixed(treedef, fixed, timed)))
+        structures.append(structure)
+        return fixed_out, timed_out
+
+    try:
+        fixed_out, timed_out = jax.vmap(at_one_time, out_axes=(None, 0))(timed)
+    except ValueError as error:
+        if "out_axes" in str(error):
+            raise ValueError(
+                "a part marked ma.Fixed depends on the input of its step; mark only what is the same "
+                "at every step"
+            ) from error
+        raise
+    return mark_fixed(structures[0], fixed_out, timed_out)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
 from .._tree import tree_where
-from ..algebra import AbstractMonoid, DirectProduct, Fixed, SemidirectProduct, has_embedding
-from ..algebra._fixed import is_fixed, merge_fixed, split_fixed
+from ..algebra import AbstractMonoid, DirectProduct, SemidirectProduct, has_embedding
+from ..algebra._fixed import is_fixed, mark_fixed, merge_fixed, over_time, split_fixed
 from ._method import AbstractMethod, initial_state_of
 
 
@@ -42,8 +42,7 @@ class Associative(AbstractMethod):
         if reverse:
             backward = functools.partial(jax.tree.map, functools.partial(jnp.flip, axis=0))
             fixed, timed, treedef = split_fixed(generators)
-            marked = [None if f is None else Fixed(f) for f in fixed]
-            flipped = merge_fixed(treedef, marked, backward(timed))
+            flipped = mark_fixed(treedef, fixed, backward(timed))
             last, reads = self.run(
                 monoid, state, flipped, backward(resets), initial_state, backward(queries), False
             )
@@ -147,19 +146,7 @@ def _broadcast(generators: PyTree, keep: PyTree | None, length: int) -> PyTree:
 
 
 def _elements(monoid: AbstractMonoid, generators: PyTree) -> Blocks:
-    fixed, timed, treedef = split_fixed(generators)
-    marked = [None if f is None else Fixed(f) for f in fixed]
-    structure = None
-
-    def expand(timed: list) -> tuple[list, list]:
-        nonlocal structure
-        element = monoid.expand(merge_fixed(treedef, marked, timed))
-        fixed, timed, structure = split_fixed(element)
-        return fixed, timed
-
-    fixed, timed = jax.vmap(expand, out_axes=(None, 0))(timed)
-    assert structure is not None
-    return Blocks(fixed, timed, structure)
+    return Blocks(*split_fixed(over_time(monoid.expand, generators)))
 
 
 def _inject(

@@ -1,0 +1,68 @@
+"""The gated recurrent unit."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ._linear import Linear
+from ._recurrent import AbstractRecurrent
+
+
+class GRU(AbstractRecurrent):
+    r"""Gated recurrent unit; its output is its state.
+
+    $$r = \sigma(W_r x + U_r h), \quad z = \sigma(W_z x + U_z h), \quad
+      n = \tanh(W_n x + b_n + r \odot (U_n h + c)), \quad h' = (1 - z) \odot n + z \odot h.$$
+
+    The gates' biases are in $W$; $c$ is the bias inside the reset gate's product.
+
+    Arguments:
+        in_size: length of an input vector.
+        out_size: length of the state, which is the output.
+        key: for the initialisation: input weights orthogonal of scale sqrt(2), recurrent orthogonal.
+
+    Source: Cho et al. (arXiv 1406.1078), in the form of cuDNN and PyTorch (`torch.nn.GRU`).
+
+    Example:
+        >>> import jax, jax.numpy as jnp, memoalg as ma
+        >>> layer = ma.nn.GRU(3, 4, key=jax.random.key(0))
+        >>> layer(layer.init_carry(), jnp.ones((5, 3)), None)[1].shape
+        (5, 4)
+    """
+
+    inputs: Linear
+    recurrent: Float[Array, "gates state"]
+    candidate_bias: Float[Array, " state"]
+    in_size: int = eqx.field(static=True)
+    out_size: int = eqx.field(static=True)
+
+    def __init__(self, in_size: int, out_size: int, *, key: PRNGKeyArray):
+        input_key, recurrent_key = jax.random.split(key)
+        orthogonal = jax.nn.initializers.orthogonal()
+        keys = jax.random.split(recurrent_key, 3)
+        shape, dtype = (out_size, out_size), jnp.result_type(float)
+        self.inputs = Linear(in_size, 3 * out_size, scale=2**0.5, key=input_key)
+        self.recurrent = jnp.concatenate([orthogonal(k, shape, dtype) for k in keys])
+        self.candidate_bias = jnp.zeros(out_size)
+        self.in_size, self.out_size = in_size, out_size
+
+    def project(self, x: Float[Array, " in"]) -> Float[Array, " projected"]:
+        # The candidate's inner bias rides along, so that `activate` needs no learnable array.
+        return jnp.concatenate([self.inputs(x), self.candidate_bias])
+
+    def activate(
+        self,
+        state: Float[Array, " state"],
+        recurred: Float[Array, " gates"],
+        projected: Float[Array, " projected"],
+    ) -> Float[Array, " state"]:
+        reset_h, update_h, new_h = jnp.split(recurred, 3)
+        reset_x, update_x, new_x, bias = jnp.split(projected, 4)
+        reset = jax.nn.sigmoid(reset_x + reset_h)
+        update = jax.nn.sigmoid(update_x + update_h)
+        new = jnp.tanh(new_x + reset * (new_h + bias))
+        return new + update * (state - new)
+
+    def initial_state(self) -> Float[Array, " state"]:
+        return jnp.zeros(self.out_size, self.recurrent.dtype)
