@@ -53,6 +53,8 @@ class AbstractSemigroup(eqx.Module, Generic[Element, State]):
             require_strong_types(self, "identity", element)
             product = shapes_of(self, self.combine, element, element)
             require_same(self, "combine(left, right)", element, product, "its element")
+            if isinstance(self, AbstractMonoid):
+                _check_states(self)
 
     def __mul__(
         self: "AbstractSemigroup[Element, State]",
@@ -137,12 +139,12 @@ class AbstractMonoid(AbstractSemigroup[Element, State]):
         """One representative where several elements mean the same. Default: unchanged."""
         return element
 
-    def __check_init__(self) -> None:
-        if not isinstance(self, AbstractCombinator):
-            state = shapes_of(self, self.initial_state)
-            require_strong_types(self, "initial_state", state)
-            after = shapes_of(self, self.act, state, self.element)
-            require_same(self, "act(state, element)", state, after, "initial_state()")
+
+def _check_states(monoid: AbstractMonoid) -> None:
+    state = shapes_of(monoid, monoid.initial_state)
+    require_strong_types(monoid, "initial_state", state)
+    after = shapes_of(monoid, monoid.act, state, monoid.element)
+    require_same(monoid, "act(state, element)", state, after, "initial_state()")
 
 
 class AbstractCombinator(AbstractMonoid[Element, State]):

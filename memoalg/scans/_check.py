@@ -101,8 +101,7 @@ def check_step(
                 f"{difference}"
             )
     one = _at_one_time(generators)
-    after = jax.eval_shape(monoid.advance, own, one)
-    difference = first_difference(own, after)
+    difference = _step_difference(monoid, own, one)
     if difference is not None:
         raise ValueError(
             f"a step of {type(monoid).__name__} must keep the state's type, but differs in "
@@ -111,6 +110,13 @@ def check_step(
         )
     if queries is not None:
         jax.eval_shape(monoid.read, own, _at_one_time(queries))
+
+
+def _step_difference(monoid: AbstractMonoid, state: PyTree, generator: PyTree) -> str | None:
+    try:
+        return first_difference(state, jax.eval_shape(monoid.advance, state, generator))
+    except (TypeError, ValueError) as error:
+        return f"a way that JAX refuses ({str(error).splitlines()[0]})"
 
 
 def _at_one_time(tree: PyTree) -> PyTree:

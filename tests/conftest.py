@@ -1,0 +1,40 @@
+"""How every test runs: on the CPU, with jax's strict modes on, annotations of the library enforced.
+
+The environment is prepared before anything imports jax. `JAX_PLATFORMS` may be set from outside to
+run the suite on another device. The annotations of `memoalg` are enforced by jaxtyping's import
+hook (`addopts` in `pyproject.toml`); a test of what a *user* is told, who has no such hook, asks
+for the fixture `without_hook`.
+"""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# gymnasium and popgym may import pygame and matplotlib: neither needs a screen.
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+import hypothesis
+import jax
+import jaxtyping
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# A first call compiles: hypothesis must not take that for a slow example. Examples are the same in
+# every run, so that a red test is red again.
+hypothesis.settings.register_profile(
+    "memoalg",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("memoalg")
+
+
+@pytest.fixture
+def without_hook():
+    """Run as a user does: the library's own checks speak, not the annotations of its signatures."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,165 @@
+"""The monoids, methods and layers that parametrised tests walk. A new one is one line here."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import memoalg as ma
+
+METHODS = {"sequential": ma.Sequential(), "associative": ma.Associative()}
+
+
+def _exp(x):
+    return jnp.exp(x)
+
+
+def _log(x):
+    return jnp.log(x)
+
+
+def complex_of(dtype):
+    return jnp.complex128 if dtype == jnp.float64 else jnp.complex64
+
+
+# name -> the monoid in a given real dtype
+MONOIDS = {
+    "add": lambda dtype: ma.Add(3, dtype),
+    "count": lambda dtype: ma.Add((), jnp.int32),
+    "multiply": lambda dtype: ma.Multiply((2, 2), dtype),
+    "max": lambda dtype: ma.Max(3, dtype),
+    "affine": lambda dtype: ma.Affine(3, dtype),
+    "affine-complex": lambda dtype: ma.Affine(3, complex_of(dtype)),
+    "affine-rows": lambda dtype: ma.SemidirectProduct(ma.Multiply(2, dtype), ma.Add((2, 3), dtype)),
+    "affine-shared": lambda dtype: ma.SemidirectProduct(
+        ma.Multiply(2, dtype), ma.Add((2, 3), dtype) * ma.Add(2, dtype)
+    ),
+    "max-plus": lambda dtype: ma.SemidirectProduct(ma.Add(3, dtype), ma.Max(3, dtype), ma.shift),
+    "product": lambda dtype: ma.Affine(2, dtype) * ma.Max((), dtype) * ma.Add((), jnp.int32),
+    "resettable": lambda dtype: ma.Resettable(ma.Affine(3, dtype)),
+    "resettable-twice": lambda dtype: ma.Resettable(ma.Resettable(ma.Add(2, dtype))),
+    "map": lambda dtype: ma.Map(ma.Add(3, dtype), ma.Isomorphism(_exp, _log)),
+    "dual": lambda dtype: ma.Dual(ma.Affine(3, dtype)),
+    "with-identity": lambda dtype: ma.WithIdentity(ma.Affine(3, dtype)),
+    "normalised-outer": lambda dtype: ma.nn.NormalisedOuterSum(2, 3, dtype),
+}
+
+
+@functools.singledispatch
+def sample(monoid, key, length):
+    """Reachable elements with a leading axis, in float64 precision of a fixed seed."""
+    raise NotImplementedError(type(monoid))
+
+
+def _normal(key, shape, dtype):
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        pair = np.asarray(jax.random.normal(key, (2, *shape), jnp.float32), np.float64)
+        return jnp.asarray(pair[0] + 1j * pair[1], dtype)
+    return jnp.asarray(np.asarray(jax.random.normal(key, shape, jnp.float32), np.float64), dtype)
+
+
+def _flags(key, probability, length):
+    # Drawn in float32, so that they are the same flags with and without x64.
+    return jax.random.uniform(key, (length,), jnp.float32) < probability
+
+
+@sample.register
+def _(monoid: ma.Add, key, length):
+    shape = (length, *monoid.shape)
+    if jnp.issubdtype(monoid.dtype, jnp.integer):
+        return jax.random.randint(key, shape, 0, 5, monoid.dtype)
+    return _normal(key, shape, monoid.dtype)
+
+
+@sample.register
+def _(monoid: ma.Multiply, key, length):
+    return 0.5 * _normal(key, (length, *monoid.shape), monoid.dtype)
+
+
+@sample.register
+def _(monoid: ma.Max, key, length):
+    return _normal(key, (length, *monoid.shape), monoid.dtype)
+
+
+@sample.register
+def _(monoid: ma.SemidirectProduct, key, length):
+    one, two = jax.random.split(key)
+    return sample(monoid.acting, one, length), sample(monoid.base, two, length)
+
+
+@sample.register
+def _(monoid: ma.DirectProduct, key, length):
+    keys = jax.random.split(key, len(monoid.factors))
+    return tuple(sample(m, k, length) for m, k in zip(monoid.factors, keys, strict=True))
+
+
+@sample.register
+def _(monoid: ma.Resettable, key, length):
+    one, two = jax.random.split(key)
+    return sample(monoid.monoid, one, length), _flags(two, 0.3, length)
+
+
+@sample.register
+def _(monoid: ma.Map, key, length):
+    return jax.vmap(monoid.isomorphism.forward)(sample(monoid.monoid, key, length))
+
+
+@sample.register
+def _(monoid: ma.Dual, key, length):
+    return sample(monoid.monoid, key, length)
+
+
+@sample.register
+def _(monoid: ma.WithIdentity, key, length):
+    one, two = jax.random.split(key)
+    return sample(monoid.semigroup, one, length), _flags(two, 0.7, length)
+
+
+@sample.register
+def _(monoid: ma.nn.NormalisedOuterSum, key, length):
+    k, v = generators(monoid, key, length)
+    return jax.vmap(monoid.expand)((k, v))
+
+
+@functools.singledispatch
+def generators(monoid, key, length):
+    """What `trajectory` is given: the elements, unless the monoid has a cheaper description."""
+    return sample(monoid, key, length)
+
+
+@generators.register
+def _(monoid: ma.nn.NormalisedOuterSum, key, length):
+    one, two = jax.random.split(key)
+    keys = jnp.abs(_normal(one, (length, monoid.key_size), monoid.dtype)) + 0.1
+    return keys, _normal(two, (length, monoid.value_size), monoid.dtype)
+
+
+def reachable_state(monoid, key):
+    """A state after three random steps."""
+    state = monoid.initial_state()
+    steps = generators(monoid, key, 3)
+    for t in range(3):
+        state = monoid.advance(state, jax.tree.map(lambda leaf: leaf[t], steps))
+    return state
+
+
+# name -> (layer, length of an input vector)
+LAYERS = {
+    "lru": lambda key: ma.nn.LRU(3, 2, 5, key=key),
+    "linear_attention": lambda key: ma.nn.LinearAttention(3, 2, 4, value_size=5, key=key),
+    "gru": lambda key: ma.nn.GRU(3, 4, key=key),
+    "mlp": lambda key: ma.nn.MLP(3, 2, key=key),
+    "residual": lambda key: ma.nn.Residual(ma.nn.LRU(3, 3, 4, key=key)),
+    "parallel": lambda key: ma.nn.Parallel(
+        ma.nn.LRU(3, 2, 4, key=key), ma.nn.LinearAttention(3, 2, 2, key=key), ma.nn.GRU(3, 2, key=key)
+    ),
+    "learned-start": lambda key: ma.nn.Memoroid(
+        ma.Add(3), jnp.tanh, jnp.multiply, initial_state=jnp.arange(3.0), in_size=3
+    ),
+} | {
+    f"stack-{name}": functools.partial(
+        lambda name, key: ma.nn.make(name, in_size=3, out_size=2, width=4, depth=2, key=key), name
+    )
+    for name in ma.nn.names()
+}

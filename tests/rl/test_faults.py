@@ -1,0 +1,143 @@
+"""The probes are clean on the library, and each fault of the field, planted, makes one go red."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import pytest
+
+import memoalg as ma
+from memoalg.rl import _learn, _ppo, _rollout
+from tests.rl import faults
+
+TOLERANCE = 1e-5
+
+# The real ones, which the faults below wrap.
+collect, make_batch, take = _rollout.collect, _learn.make_batch, _learn.take_environments
+advantages = _learn.advantages
+
+
+@pytest.mark.parametrize("memory", ma.nn.names())
+def test_replay_is_exact(memory):
+    assert faults.replay_error(memory) <= 1e-6
+
+
+def test_advantages_are_aligned():
+    assert faults.alignment_error() <= TOLERANCE
+
+
+def stale_carry(network, env, params, state, *rest):
+    """The carry of the rollout's beginning is not stored: a fresh one is replayed from."""
+    following, record, sums = collect(network, env, params, state, *rest)
+    fresh = _rollout.fresh_memories(network, 4)
+    return following, eqx.tree_at(lambda r: r.carry, record, fresh), sums
+
+
+def carry_after_the_step(network, env, params, state, *rest):
+    """The carry is stored after it has seen the first observation (Stoix rec_ppo)."""
+    following, record, sums = collect(network, env, params, state, *rest)
+    seen, _, _ = jax.vmap(network.step)(state.memory, state.observation, state.start)
+    return following, eqx.tree_at(lambda r: r.carry, record, seen), sums
+
+
+def flag_late_in_learning(record, config):
+    """The pre-step flag is shifted once more (memorax MemaxWrapper)."""
+    return eqx.tree_at(lambda b: b.start, make_batch(record, config), jnp.roll(record.start[:-1], 1, 0))
+
+
+def masked_reset_in_learning(record, config):
+    """Training never resets."""
+    return eqx.tree_at(lambda b: b.start, make_batch(record, config), jnp.zeros_like(record.start[1:]))
+
+
+def strided(batch, indices):
+    """A plain reshape of (T, E) makes sequences out of every other step (Stoix, Mava)."""
+
+    def mix(x):
+        steps, num_envs = x.shape[:2]
+        return jnp.swapaxes(x.reshape(num_envs, steps, *x.shape[2:]), 0, 1)
+
+    mixed = jax.tree.map(mix, eqx.tree_at(lambda b: b.carry, batch, None))
+    whole = eqx.tree_at(lambda b: b.carry, mixed, batch.carry, is_leaf=lambda x: x is None)
+    return take(whole, indices)
+
+
+def permuted_carry(batch, indices):
+    """The carry is not gathered with its environments."""
+    first = jax.tree.map(lambda x: x[: indices.shape[0]], batch.carry)
+    return eqx.tree_at(lambda b: b.carry, take(batch, indices), first)
+
+
+REPLAY_FAULTS = {
+    "stale-carry": (_ppo, "collect", stale_carry),
+    "carry-after-the-step": (_ppo, "collect", carry_after_the_step),
+    "flag-one-step-late": (_learn, "make_batch", flag_late_in_learning),
+    "reset-masked": (_learn, "make_batch", masked_reset_in_learning),
+    "strided-minibatch": (_learn, "take_environments", strided),
+    "permuted-carry": (_learn, "take_environments", permuted_carry),
+}
+
+
+@pytest.mark.parametrize("fault", REPLAY_FAULTS.values(), ids=REPLAY_FAULTS)
+def test_a_replay_fault_is_seen(fault, monkeypatch):
+    monkeypatch.setattr(*fault)
+    assert faults.replay_error() > 10 * TOLERANCE
+
+
+def flag_never(terminated, truncated):
+    """The flag never fires under auto-reset (Mava #1006)."""
+    return jnp.zeros_like(terminated)
+
+
+def flag_on_termination_only(terminated, truncated):
+    return terminated
+
+
+def shifted_gae(record, config):
+    """The discount is built from the flag before the step (Stoix rec_ppo)."""
+    late = eqx.tree_at(
+        lambda r: (r.terminated, r.truncated),
+        record,
+        (jnp.roll(record.terminated, 1, 0), jnp.roll(record.truncated, 1, 0)),
+    )
+    return advantages(late, config)
+
+
+def bootstrap_from_the_next_episode(record, config):
+    """Where truncated, the value of the next episode's first observation is taken."""
+    return advantages(eqx.tree_at(lambda r: r.final_values, record, record.values[1:]), config)
+
+
+def time_limit_as_the_end(record, config):
+    """purejaxrl and six others."""
+    flags = record.terminated | record.truncated, jnp.zeros_like(record.truncated)
+    return advantages(
+        eqx.tree_at(lambda r: (r.terminated, r.truncated), record, flags), config
+    )
+
+
+def value_without_memory(network, memory, observation, truncated, like):
+    """The final observation is valued after the memory has been reset."""
+    _, _, value = jax.vmap(network.step)(memory, observation, jnp.ones_like(truncated))
+    return jnp.where(truncated, value, jnp.zeros_like(like))
+
+
+ALIGNMENT_FAULTS = {
+    "flag-never": (_rollout, "next_start", flag_never),
+    "flag-on-termination-only": (_rollout, "next_start", flag_on_termination_only),
+    "gae-shifted": (_learn, "advantages", shifted_gae),
+    "bootstrap-from-the-next-episode": (_learn, "advantages", bootstrap_from_the_next_episode),
+    "time-limit-as-the-end": (_learn, "advantages", time_limit_as_the_end),
+    "final-value-without-memory": (_rollout, "final_values", value_without_memory),
+}
+
+
+@pytest.mark.parametrize("fault", ALIGNMENT_FAULTS.values(), ids=ALIGNMENT_FAULTS)
+def test_an_alignment_fault_is_seen(fault, monkeypatch):
+    monkeypatch.setattr(*fault)
+    assert faults.alignment_error() > 0.1
+
+
+def test_a_strided_minibatch_is_seen_on_numbers_alone():
+    assert faults.contiguity_error(take) == 0
+    assert faults.contiguity_error(strided) > 0
+

@@ -1,0 +1,67 @@
+"""The documentation is run: every Python block of the README and of the pages below.
+
+Each page runs in a process of its own, as a user would run it: without the strict modes of the
+other tests. Warnings are errors here too.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.pages import ROOT, Block, blocks_of
+
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/devdocs/*.md")]
+    if "```py" in path.read_text()
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.pages", page],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^defined: \w", done.stdout, re.MULTILINE)
+
+
+def code_lines(block: Block) -> list[str]:
+    return [line for line in block.code.splitlines() if line.strip()]
+
+
+def test_the_readme_programs_are_as_short_as_promised():
+    monoid, agent = blocks_of("README.md")
+    assert len(code_lines(monoid)) <= 12
+    assert len(code_lines(agent)) <= 6
+
+
+def test_the_getting_started_page_holds_both_readme_programs():
+    page = (ROOT / "docs/getting-started.md").read_text()
+    for block in blocks_of("README.md"):
+        assert block.code in page
+
+
+def test_the_readme_has_two_commands_and_ci_finds_the_second():
+    readme = (ROOT / "README.md").read_text()
+    commands = re.findall(r"^```sh\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert [command.count("\n") for command in commands] == [1, 1]
+    assert "memoalg train" in commands[0]
+    assert re.search(r"<!-- test command -->\n```sh\n" + re.escape(commands[1]), readme)
+    assert "pytest" in commands[1]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_pictures_of_a_page_exist(page):
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / page).read_text())
+    assert pictures
+    missing = [p for p in pictures if not ((ROOT / page).parent / p).is_file()]
+    assert not missing
