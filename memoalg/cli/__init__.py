@@ -1,0 +1,3 @@
+"""The command line: `memoalg train`, `eval`, `plot`, `explain`, `envs`, `models`."""
+
+from ._main import main as main

@@ -1,0 +1,31 @@
+"""Environments: one protocol, POPGym's tasks in JAX, wrappers, and an adapter for gymnax."""
+
+from ._environment import AbstractEnvironment as AbstractEnvironment
+from ._gymnax import GymnaxEnvironment as GymnaxEnvironment
+from ._gymnax import from_gymnax as from_gymnax
+from ._registry import Anchors as Anchors
+from ._registry import anchors as anchors
+from ._registry import make as make
+from ._registry import names as names
+from ._registry import normalised_score as normalised_score
+from .spaces import AbstractSpace as AbstractSpace
+from .spaces import Box as Box
+from .spaces import Dict as Dict
+from .spaces import Discrete as Discrete
+from .spaces import MultiDiscrete as MultiDiscrete
+from .spaces import Tuple as Tuple
+from .tasks import AbstractDealer as AbstractDealer
+from .tasks import CartPoleParams as CartPoleParams
+from .tasks import CartPoleState as CartPoleState
+from .tasks import LazyDealer as LazyDealer
+from .tasks import PositionOnlyCartPole as PositionOnlyCartPole
+from .tasks import RepeatFirst as RepeatFirst
+from .tasks import RepeatFirstParams as RepeatFirstParams
+from .tasks import RepeatFirstState as RepeatFirstState
+from .tasks import RepeatPrevious as RepeatPrevious
+from .tasks import RepeatPreviousParams as RepeatPreviousParams
+from .tasks import RepeatPreviousState as RepeatPreviousState
+from .wrappers import AbstractWrapper as AbstractWrapper
+from .wrappers import EpisodeStart as EpisodeStart
+from .wrappers import Flatten as Flatten
+from .wrappers import PreviousAction as PreviousAction

@@ -1,0 +1,118 @@
+"""The environment protocol: what a task implements, and the one place where episodes restart."""
+
+from abc import abstractmethod
+from typing import Any, Generic, TypeVar
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+
+from .._tree import tree_where
+from .spaces import AbstractSpace
+
+State = TypeVar("State")
+"""What an environment carries from step to step: a pytree of strongly typed arrays."""
+
+Params = TypeVar("Params")
+"""What may vary without a change of shapes (deck count, time limit): a pytree of arrays."""
+
+Transition = tuple[PyTree[Array], State, Float[Array, ""], Bool[Array, ""], Bool[Array, ""]]
+"""`(observation, state, reward, terminated, truncated)`."""
+
+
+class AbstractEnvironment(eqx.Module, Generic[State, Params]):
+    """A partially observed decision process, unbatched; use `jax.vmap` for many at once.
+
+    An environment is a frozen module. Equal constructor arguments give equal environments with
+    equal hashes, so it can be a static argument of `jax.jit` (or a pytree argument) and a second
+    instance does not compile again. `step` is final; tasks and wrappers implement the others.
+
+    Every leaf of the state, the observation and the reward is strongly typed, and its dtype is the
+    same after `reset` and after `transition`, with x64 on or off.
+
+    Example:
+        >>> import jax, memoalg.envs as envs
+        >>> env, params = envs.make("popgym/RepeatPreviousEasy")
+        >>> key = jax.random.key(0)
+        >>> obs, state = env.reset(key, params)
+        >>> action = env.action_space(params).sample(key)
+        >>> obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
+        >>> obs.shape, bool(terminated)
+        ((), False)
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The registered id, or the constructor call where the arguments have no id."""
+
+    @abstractmethod
+    def default_params(self) -> Params:
+        """The parameters that go with this environment's constructor arguments."""
+
+    @abstractmethod
+    def reset(self, key: PRNGKeyArray, params: Params) -> tuple[PyTree[Array], State]:
+        """Begin an episode.
+
+        Args:
+            key: a random key.
+            params: see `default_params`.
+
+        Returns:
+            The first observation and the state.
+        """
+
+    @abstractmethod
+    def transition(
+        self, key: PRNGKeyArray, state: State, action: PyTree[Array], params: Params
+    ) -> Transition[State]:
+        """Advance one step without starting again at an episode's end.
+
+        Args:
+            key: a random key.
+            state: as returned by `reset`, `transition` or `step`.
+            action: an element of `action_space(params)`.
+            params: see `default_params`.
+
+        Returns:
+            `(observation, state, reward, terminated, truncated)`: the observation that follows the
+            action; `terminated` where the process itself ended (the value of what follows is 0),
+            `truncated` where a time limit cut it. Both may be true.
+        """
+
+    @abstractmethod
+    def observation_space(self, params: Params) -> AbstractSpace:
+        """The set that observations are from."""
+
+    @abstractmethod
+    def action_space(self, params: Params) -> AbstractSpace:
+        """The set that actions are from."""
+
+    def step(
+        self, key: PRNGKeyArray, state: State, action: PyTree[Array], params: Params
+    ) -> tuple[
+        PyTree[Array], State, Float[Array, ""], Bool[Array, ""], Bool[Array, ""], dict[str, Any]
+    ]:
+        """Advance one step; where the episode ended, begin the next one at once.
+
+        Args:
+            key: a random key.
+            state: as returned by `reset` or `step`.
+            action: an element of `action_space(params)`.
+            params: see `default_params`.
+
+        Returns:
+            `(observation, state, reward, terminated, truncated, info)`. At an episode's end
+            `observation` and `state` already belong to the next episode, while `reward`,
+            `terminated` and `truncated` belong to the one that ended. `info["final_observation"]`
+            is the observation before the restart, at every step: what a value estimate at a
+            truncation needs.
+        """
+        key_transition, key_reset = jax.random.split(key)
+        final, ended, reward, terminated, truncated = self.transition(
+            key_transition, state, action, params
+        )
+        # Under vmap a branch is a select, so both sides run at every step: resets must be cheap.
+        first, fresh = self.reset(key_reset, params)
+        observation, state = tree_where(terminated | truncated, (first, fresh), (final, ended))
+        return observation, state, reward, terminated, truncated, {"final_observation": final}

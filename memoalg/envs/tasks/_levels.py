@@ -1,0 +1,10 @@
+"""Names of a family's members: an id for Easy, Medium, Hard, a constructor call for others."""
+
+LEVELS = ("Easy", "Medium", "Hard")
+
+
+def level_name(family: str, arguments: tuple[int, ...], levels: tuple[tuple[int, ...], ...]) -> str:
+    """`popgym/RepeatFirstEasy` where the arguments are those of a level, else a call's text."""
+    if arguments in levels:
+        return f"popgym/{family}{LEVELS[levels.index(arguments)]}"
+    return f"popgym/{family}({', '.join(map(str, arguments))})"

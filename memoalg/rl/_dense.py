@@ -1,0 +1,28 @@
+"""An affine map on the last axis, with orthogonal weights."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+
+class Dense(eqx.Module):
+    """`x @ weight + bias` on the last axis, any leading axes: one matrix product for a whole batch.
+
+    Args:
+        in_size: Size of the last axis of the input.
+        out_size: Size of the last axis of the output.
+        scale: Gain of the orthogonal initial weights.
+        key: Random key.
+    """
+
+    weight: Float[Array, "in out"]
+    bias: Float[Array, " out"]
+
+    def __init__(self, in_size: int, out_size: int, *, scale: float, key: Key[Array, ""]):
+        self.weight = jax.nn.initializers.orthogonal(scale)(key, (in_size, out_size))
+        self.bias = jnp.zeros(out_size)
+
+    def __call__(self, x: Float[Array, "... in"]) -> Float[Array, "... out"]:
+        y = x @ self.weight
+        return y + jnp.broadcast_to(self.bias, y.shape)

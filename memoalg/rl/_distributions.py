@@ -1,0 +1,97 @@
+"""The two policies' distributions. Leading axes of the fields are batch axes."""
+
+import math
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+
+class AbstractDistribution(eqx.Module):
+    """A distribution over actions, batched over the leading axes `...` of its fields."""
+
+    @abstractmethod
+    def sample(self, key: Key[Array, ""]) -> Array:
+        """One draw for every batch entry."""
+
+    @abstractmethod
+    def mode(self) -> Array:
+        """The likeliest action."""
+
+    @abstractmethod
+    def log_prob(self, action: Array) -> Float[Array, "..."]:
+        """Log probability (density) of `action`, in nats."""
+
+    @abstractmethod
+    def entropy(self) -> Float[Array, "..."]:
+        """Entropy in nats."""
+
+
+class Categorical(AbstractDistribution):
+    """A choice among `n` actions.
+
+    Args:
+        logits: Unnormalised log probabilities, shape `(..., n)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import memoalg as ma
+        >>> policy = ma.rl.Categorical(jnp.log(jnp.array([0.5, 0.25, 0.25])))
+        >>> float(jnp.exp(policy.log_prob(jnp.array(0))))
+        0.5
+    """
+
+    logits: Float[Array, "... n"]
+
+    def sample(self, key: Key[Array, ""]) -> Int[Array, "..."]:
+        return jax.random.categorical(key, self.logits).astype(jnp.int32)
+
+    def mode(self) -> Int[Array, "..."]:
+        return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
+
+    def log_prob(self, action: Int[Array, "..."]) -> Float[Array, "..."]:
+        # Select and sum instead of take_along_axis: its gradient is a select, not a scatter.
+        chosen = jax.nn.one_hot(action, self.logits.shape[-1], dtype=bool)
+        return jnp.sum(jnp.where(chosen, jax.nn.log_softmax(self.logits), 0.0), axis=-1)
+
+    def entropy(self) -> Float[Array, "..."]:
+        logs = jax.nn.log_softmax(self.logits)
+        probs = jnp.exp(logs)
+        # An action that is ruled out (logit -inf) contributes 0, not 0 * -inf.
+        return -jnp.sum(jnp.where(probs > 0, probs * jnp.where(probs > 0, logs, 0.0), 0.0), axis=-1)
+
+
+class DiagonalNormal(AbstractDistribution):
+    """Independent normals on the last axis.
+
+    Args:
+        mean: Shape `(..., d)`.
+        log_std: Natural log of the standard deviations, shape `(..., d)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import memoalg as ma
+        >>> policy = ma.rl.DiagonalNormal(jnp.zeros(2), jnp.zeros(2))
+        >>> round(float(policy.entropy()), 4)
+        2.8379
+    """
+
+    mean: Float[Array, "... d"]
+    log_std: Float[Array, "... d"]
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "... d"]:
+        noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
+        return self.mean + jnp.exp(self.log_std) * noise
+
+    def mode(self) -> Float[Array, "... d"]:
+        return self.mean
+
+    def log_prob(self, action: Float[Array, "... d"]) -> Float[Array, "..."]:
+        scaled = (action - self.mean) * jnp.exp(-self.log_std)
+        logs = -0.5 * scaled**2 - self.log_std - 0.5 * math.log(2 * math.pi)
+        return jnp.sum(logs, axis=-1)
+
+    def entropy(self) -> Float[Array, "..."]:
+        return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e), axis=-1)

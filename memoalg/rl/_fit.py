@@ -1,0 +1,144 @@
+"""The training driver: the only host loop. Everything it runs is a jitted chunk of updates."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any
+
+from jaxtyping import Array, Key, UInt32
+
+from . import _checkpoint
+from ._describe import describe
+from ._errors import FitArgumentError, check_sizes
+from ._folder import RunFolder
+from ._progress import AbstractProgress, default_progress
+from ._result import FitResult
+from ._run import Plan, Run
+from ._seeds import Algorithm, seed_keys
+
+
+def fit(
+    algo: Algorithm,
+    key: Key[Array, ""] | UInt32[Array, " 2"],
+    steps: int,
+    *,
+    seeds: int = 1,
+    checkpoint_dir: str | PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
+    keep: int = 2,
+    evaluate_every: int | None = None,
+    evaluation_episodes: int = 128,
+    chunk: int = 8,
+    progress: AbstractProgress | None = None,
+    resume: bool = False,
+) -> FitResult:
+    """Trains: jitted chunks of updates, with progress, metrics, checkpoints and evaluation.
+
+    Nothing here changes what is learned: for one seed the final state is bit for bit that of
+    `algo.train(key, steps)` on a CPU, whatever the chunk, the checkpoints, the evaluations and
+    however often the run was interrupted.
+
+    Args:
+        algo: such as `PPO(env, params, agent, config)`.
+        key: random key of the whole run, typed or old.
+        steps: environment steps of each seed, rounded up to whole updates; when resuming, the
+            total and not what is added.
+        seeds: how many agents to train side by side, each on its own split of `key`; one after
+            another within one program on a CPU, vmapped elsewhere.
+        checkpoint_dir: the run folder (see `RunFolder`); None keeps everything in memory.
+        checkpoint_seconds: least time between two checkpoints, in seconds; one more is written at
+            the end and on Ctrl-C (SIGINT). 0 writes one after every chunk.
+        keep: newest checkpoints that are kept, at least 1.
+        evaluate_every: environment steps between evaluations, rounded to whole updates; None
+            evaluates only in the end.
+        evaluation_episodes: complete greedy episodes per evaluation and seed.
+        chunk: updates per compiled call. The host looks at a chunk's metrics while the next runs.
+        progress: how to show it; None picks a bar on a terminal and plain lines elsewhere.
+        resume: continue the run in `checkpoint_dir` from its newest whole checkpoint; where there
+            is none yet, begin.
+
+    Returns:
+        The last state, the metrics and the final evaluation.
+
+    Raises:
+        FitArgumentError: an argument is out of range (a ValueError).
+        CheckpointError: the run in `checkpoint_dir` has another configuration (a ValueError); the
+            message names what differs.
+        FileExistsError: `checkpoint_dir` holds a run and `resume` is False.
+        NonFiniteLossError: a loss became NaN; the error carries the last good state.
+        OSError: the disk is full; the last good checkpoint is untouched.
+        KeyboardInterrupt: on Ctrl-C, after the state was saved.
+    """
+    check_sizes(
+        steps=steps,
+        seeds=seeds,
+        keep=keep,
+        chunk=chunk,
+        evaluation_episodes=evaluation_episodes,
+        evaluate_every=1 if evaluate_every is None else evaluate_every,
+    )
+    if not checkpoint_seconds >= 0:
+        raise FitArgumentError(
+            f"checkpoint_seconds must be at least 0 seconds, got {checkpoint_seconds!r}"
+        )
+    if resume and checkpoint_dir is None:
+        raise FitArgumentError("resume=True needs checkpoint_dir: the folder of the run")
+    frames = algo.frames_per_update
+    keys = seed_keys(key, seeds)
+    plan = Plan(
+        algorithm=algo,
+        keys=keys,
+        seeds=seeds,
+        total=-(-steps // frames),
+        chunk=chunk,
+        evaluation_period=evaluate_every and max(1, round(evaluate_every / frames)),
+        episodes=evaluation_episodes,
+        checkpoint_seconds=checkpoint_seconds,
+        keep=keep,
+        config={"seeds": seeds, "key": describe(keys), "algorithm": describe(algo)},
+    )
+    folder = RunFolder(checkpoint_dir) if checkpoint_dir is not None else None
+    shown = default_progress() if progress is None else progress
+    try:
+        run = Run(plan, folder, shown, resume)
+        with run.files(), _catch_interrupt(run), _disk_errors(folder):
+            return run.go()
+    finally:
+        shown.close()
+
+
+@contextlib.contextmanager
+def _catch_interrupt(run: Run) -> Iterator[None]:
+    """The first Ctrl-C asks for an end between two chunks, the second one ends at once."""
+
+    def ask(signum: int, frame: Any) -> None:
+        if run.interrupted:
+            raise KeyboardInterrupt
+        run.interrupted = True
+        run.progress.message("stopping after this chunk; press Ctrl-C again to stop at once")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: RunFolder | None) -> Iterator[None]:
+    """Says after a failed write what is still there."""
+    try:
+        yield
+    except OSError as error:
+        if folder is None:
+            raise
+        good = _checkpoint.checkpoint_paths(folder.checkpoints)
+        last = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
+        raise OSError(
+            error.errno, f"could not write to {folder.path} ({error.strerror}); {last}"
+        ) from error
