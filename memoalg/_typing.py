@@ -17,6 +17,9 @@ State = TypeVar("State", default=Element)
 Generator = PyTree
 """What `encode` returns for one step: an element, or a cheaper description of one."""
 
+TreeDef = Any
+"""`jax.tree_util.PyTreeDef`, which type checkers see as a variable."""
+
 Shape = int | tuple[int, ...]
 """A shape as users write it: `4` means `(4,)`."""
 

@@ -1,6 +1,10 @@
 """The monoids, methods and layers that parametrised tests walk. A new one is one line here."""
 
+# Wrong calls are the point of some tests here.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false
+
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,8 +50,13 @@ MONOIDS = {
 }
 
 
+def at_step(tree, t):
+    """One step of a pytree with a leading time axis."""
+    return jax.tree.map(lambda leaf: leaf[t], tree)
+
+
 @functools.singledispatch
-def sample(monoid, key, length):
+def sample(monoid, key, length) -> Any:
     """Reachable elements with a leading axis, in float64 precision of a fixed seed."""
     raise NotImplementedError(type(monoid))
 
@@ -65,7 +74,7 @@ def _flags(key, probability, length):
 
 
 @sample.register
-def _(monoid: ma.Add, key, length):
+def _(monoid: ma.Add, key, length) -> Any:
     shape = (length, *monoid.shape)
     if jnp.issubdtype(monoid.dtype, jnp.integer):
         return jax.random.randint(key, shape, 0, 5, monoid.dtype)
@@ -73,63 +82,63 @@ def _(monoid: ma.Add, key, length):
 
 
 @sample.register
-def _(monoid: ma.Multiply, key, length):
+def _(monoid: ma.Multiply, key, length) -> Any:
     return 0.5 * _normal(key, (length, *monoid.shape), monoid.dtype)
 
 
 @sample.register
-def _(monoid: ma.Max, key, length):
+def _(monoid: ma.Max, key, length) -> Any:
     return _normal(key, (length, *monoid.shape), monoid.dtype)
 
 
 @sample.register
-def _(monoid: ma.SemidirectProduct, key, length):
+def _(monoid: ma.SemidirectProduct, key, length) -> Any:
     one, two = jax.random.split(key)
     return sample(monoid.acting, one, length), sample(monoid.base, two, length)
 
 
 @sample.register
-def _(monoid: ma.DirectProduct, key, length):
+def _(monoid: ma.DirectProduct, key, length) -> Any:
     keys = jax.random.split(key, len(monoid.factors))
     return tuple(sample(m, k, length) for m, k in zip(monoid.factors, keys, strict=True))
 
 
 @sample.register
-def _(monoid: ma.Resettable, key, length):
+def _(monoid: ma.Resettable, key, length) -> Any:
     one, two = jax.random.split(key)
     return sample(monoid.monoid, one, length), _flags(two, 0.3, length)
 
 
 @sample.register
-def _(monoid: ma.Map, key, length):
+def _(monoid: ma.Map, key, length) -> Any:
     return jax.vmap(monoid.isomorphism.forward)(sample(monoid.monoid, key, length))
 
 
 @sample.register
-def _(monoid: ma.Dual, key, length):
+def _(monoid: ma.Dual, key, length) -> Any:
     return sample(monoid.monoid, key, length)
 
 
 @sample.register
-def _(monoid: ma.WithIdentity, key, length):
+def _(monoid: ma.WithIdentity, key, length) -> Any:
     one, two = jax.random.split(key)
     return sample(monoid.semigroup, one, length), _flags(two, 0.7, length)
 
 
 @sample.register
-def _(monoid: ma.nn.NormalisedOuterSum, key, length):
+def _(monoid: ma.nn.NormalisedOuterSum, key, length) -> Any:
     k, v = generators(monoid, key, length)
     return jax.vmap(monoid.expand)((k, v))
 
 
 @functools.singledispatch
-def generators(monoid, key, length):
+def generators(monoid, key, length) -> Any:
     """What `trajectory` is given: the elements, unless the monoid has a cheaper description."""
     return sample(monoid, key, length)
 
 
 @generators.register
-def _(monoid: ma.nn.NormalisedOuterSum, key, length):
+def _(monoid: ma.nn.NormalisedOuterSum, key, length) -> Any:
     one, two = jax.random.split(key)
     keys = jnp.abs(_normal(one, (length, monoid.key_size), monoid.dtype)) + 0.1
     return keys, _normal(two, (length, monoid.value_size), monoid.dtype)
@@ -140,19 +149,21 @@ def reachable_state(monoid, key):
     state = monoid.initial_state()
     steps = generators(monoid, key, 3)
     for t in range(3):
-        state = monoid.advance(state, jax.tree.map(lambda leaf: leaf[t], steps))
+        state = monoid.advance(state, at_step(steps, t))
     return state
 
 
 # name -> (layer, length of an input vector)
-LAYERS = {
+LAYERS: dict[str, Any] = {
     "lru": lambda key: ma.nn.LRU(3, 2, 5, key=key),
     "linear_attention": lambda key: ma.nn.LinearAttention(3, 2, 4, value_size=5, key=key),
     "gru": lambda key: ma.nn.GRU(3, 4, key=key),
     "mlp": lambda key: ma.nn.MLP(3, 2, key=key),
     "residual": lambda key: ma.nn.Residual(ma.nn.LRU(3, 3, 4, key=key)),
     "parallel": lambda key: ma.nn.Parallel(
-        ma.nn.LRU(3, 2, 4, key=key), ma.nn.LinearAttention(3, 2, 2, key=key), ma.nn.GRU(3, 2, key=key)
+        ma.nn.LRU(3, 2, 4, key=key),
+        ma.nn.LinearAttention(3, 2, 2, key=key),
+        ma.nn.GRU(3, 2, key=key),
     ),
     "learned-start": lambda key: ma.nn.Memoroid(
         ma.Add(3), jnp.tanh, jnp.multiply, initial_state=jnp.arange(3.0), in_size=3

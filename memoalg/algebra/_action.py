@@ -71,7 +71,10 @@ def _leafwise(function: Any, base: PyTree, acting: PyTree) -> PyTree:
 
 def _aligned(base: Array, acting: Array) -> tuple[Array, Array]:
     """Both in their common dtype, the acting one reshaped to the base's leading axes."""
-    if jnp.ndim(acting) > jnp.ndim(base) or jnp.shape(acting) != jnp.shape(base)[: jnp.ndim(acting)]:
+    if (
+        jnp.ndim(acting) > jnp.ndim(base)
+        or jnp.shape(acting) != jnp.shape(base)[: jnp.ndim(acting)]
+    ):
         raise TypeError(
             f"an action aligns the acting shape with the leading axes of the base, but "
             f"{jnp.shape(acting)} does not begin {jnp.shape(base)}"

@@ -1,5 +1,7 @@
 """The dual (opposite) monoid."""
 
+from typing import Any
+
 import jax
 from jaxtyping import PyTree
 
@@ -25,7 +27,7 @@ class Dual(AbstractCombinator[Element]):
         6.0 1.0
     """
 
-    monoid: AbstractSemigroup[Element]
+    monoid: AbstractSemigroup[Element, Any]
 
     @property
     def element(self) -> PyTree[jax.ShapeDtypeStruct]:

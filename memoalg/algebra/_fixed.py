@@ -5,8 +5,9 @@ from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax
-from jax.tree_util import PyTreeDef
 from jaxtyping import PyTree
+
+from .._typing import TreeDef
 
 Value = TypeVar("Value")
 
@@ -36,7 +37,7 @@ def is_fixed(node: object) -> bool:
     return isinstance(node, Fixed)
 
 
-def split_fixed(generators: PyTree) -> tuple[list, list, PyTreeDef]:
+def split_fixed(generators: PyTree) -> tuple[list, list, TreeDef]:
     """Split into fixed values and timed leaves, each with None in the other's places."""
     nodes, treedef = jax.tree.flatten(generators, is_leaf=is_fixed)
     fixed = [node.value if is_fixed(node) else None for node in nodes]
@@ -44,13 +45,13 @@ def split_fixed(generators: PyTree) -> tuple[list, list, PyTreeDef]:
     return fixed, timed, treedef
 
 
-def merge_fixed(treedef: PyTreeDef, fixed: list, timed: list) -> PyTree:
+def merge_fixed(treedef: TreeDef, fixed: list, timed: list) -> PyTree:
     """The generator with its fixed parts unwrapped: the inverse of `split_fixed`."""
     pairs = zip(fixed, timed, strict=True)
     return jax.tree.unflatten(treedef, [f if t is None else t for f, t in pairs])
 
 
-def mark_fixed(treedef: PyTreeDef, fixed: list, timed: list) -> PyTree:
+def mark_fixed(treedef: TreeDef, fixed: list, timed: list) -> PyTree:
     """As `merge_fixed`, with the fixed parts wrapped again."""
     return merge_fixed(treedef, [None if f is None else Fixed(f) for f in fixed], timed)
 
@@ -62,7 +63,7 @@ def over_time(function: Callable[[PyTree], PyTree], sequence: PyTree) -> PyTree:
         ValueError: where the function marks as `Fixed` what depends on a timed input.
     """
     fixed, timed, treedef = split_fixed(sequence)
-    structures: list[PyTreeDef] = []
+    structures: list[TreeDef] = []
 
     def at_one_time(timed: list) -> tuple[list, list]:
         fixed_out, timed_out, structure = split_fixed(function(mark_fixed(treedef, fixed, timed)))

@@ -6,12 +6,12 @@ from typing import Any, Generic, TypeVar
 import equinox as eqx
 from jaxtyping import PyTree
 
-from .._typing import State
 from ._monoid import AbstractCombinator, AbstractMonoid
 from ._traits import has_embedding
 
 Source = TypeVar("Source")
 Target = TypeVar("Target")
+State = TypeVar("State")
 
 
 class Isomorphism(eqx.Module, Generic[Source, Target]):
@@ -33,7 +33,7 @@ class Isomorphism(eqx.Module, Generic[Source, Target]):
     backward: Callable[[Target], Source] = eqx.field(static=True)
 
 
-class Map(AbstractCombinator[Target, State]):
+class Map(AbstractCombinator[Target, State], Generic[Target, State]):
     r"""A monoid transported along an isomorphism $\varphi$: the same algebra, other coordinates.
 
     $$x \bullet' y = \varphi(\varphi^{-1}(x) \bullet \varphi^{-1}(y)), \qquad e' = \varphi(e).$$

@@ -38,7 +38,9 @@ class Max(AbstractMonoid[Array]):
 
     def __check_init__(self) -> None:
         if jnp.issubdtype(self.dtype, jnp.complexfloating):
-            raise ValueError(f"Max needs an ordered dtype, got {self.dtype.name}; use the real parts")
+            raise ValueError(
+                f"Max needs an ordered dtype, got {self.dtype.name}; use the real parts"
+            )
 
     def identity(self) -> Array:
         return jnp.full(self.shape, _smallest(self.dtype), self.dtype)

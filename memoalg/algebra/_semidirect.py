@@ -63,9 +63,7 @@ class SemidirectProduct(AbstractCombinator[tuple[Acting, Base], Base]):
     def identity(self) -> tuple[Acting, Base]:
         return self.acting.identity(), self.base.identity()
 
-    def combine(
-        self, left: tuple[Acting, Base], right: tuple[Acting, Base]
-    ) -> tuple[Acting, Base]:
+    def combine(self, left: tuple[Acting, Base], right: tuple[Acting, Base]) -> tuple[Acting, Base]:
         (a, b), (a_later, b_later) = left, right
         return self.acting.combine(a, a_later), self.base.combine(self.action(b, a_later), b_later)
 
@@ -87,7 +85,9 @@ def _check_action(action: AbstractAction, base: PyTree, acting: PyTree) -> None:
     try:
         moved = jax.eval_shape(action, base, acting)
     except (TypeError, ValueError) as error:
-        raise AlgebraTypeError(f"SemidirectProduct: {type(action).__name__} failed: {error}") from error
+        raise AlgebraTypeError(
+            f"SemidirectProduct: {type(action).__name__} failed: {error}"
+        ) from error
     difference = first_difference(base, moved)
     if difference is not None:
         raise AlgebraTypeError(
@@ -101,7 +101,8 @@ def Affine(
 ) -> SemidirectProduct[Array, Array]:
     r"""The monoid of maps $h \mapsto a\,h + b$, elementwise: every diagonal linear recurrence.
 
-    $$(a, b) \bullet (a', b') = (a\,a',\; a'\,b + b'), \qquad e = (1, 0), \qquad s \cdot (a, b) = a\,s + b.$$
+    $$(a, b) \bullet (a', b') = (a\,a',\; a'\,b + b'), \qquad e = (1, 0), \qquad
+      s \cdot (a, b) = a\,s + b.$$
 
     It is `SemidirectProduct(Multiply(shape), Add(shape))`, spelled once.
 

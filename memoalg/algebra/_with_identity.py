@@ -14,7 +14,8 @@ from ._monoid import AbstractCombinator, AbstractSemigroup
 class WithIdentity(AbstractCombinator[tuple[Element, Bool[Array, ""]]]):
     r"""A semigroup with an identity adjoined; elements `(x, valid)`, where invalid means identity.
 
-    $$(x, v) \bullet (y, w) = (x \bullet y \text{ if } v \land w,\; \text{else the valid one},\; v \lor w).$$
+    $$(x, v) \bullet (y, w) =
+      (x \bullet y \text{ if } v \land w,\; \text{else the valid one},\; v \lor w).$$
 
     It is also the way to skip padding: mark the padded steps invalid.
 
@@ -28,7 +29,7 @@ class WithIdentity(AbstractCombinator[tuple[Element, Bool[Array, ""]]]):
         [3. 3. 5.]
     """
 
-    semigroup: AbstractSemigroup[Element]
+    semigroup: AbstractSemigroup[Element, Any]
 
     @property
     def element(self) -> PyTree[jax.ShapeDtypeStruct]:

@@ -44,22 +44,29 @@ def check(monoid: AbstractSemigroup, elements: Any, *, tolerance: float = 64.0) 
 
     Example:
         >>> import jax.numpy as jnp, memoalg as ma
-        >>> ma.laws.check(ma.Add(), jnp.arange(4.0))
-        ['associativity', 'left_identity', 'right_identity', 'action_identity', 'action_composition', 'embedding']
+        >>> ma.laws.check(ma.Add(), jnp.arange(4.0))[:3]
+        ['associativity', 'left_identity', 'right_identity']
     """
     if check_elements(monoid, elements) < 3:
         raise ValueError("check needs at least 3 elements, to combine three at a time")
     laws = laws_of(monoid)
-    rolled = [jax.tree.map(lambda leaf: jnp.roll(leaf, -i, axis=0), elements) for i in range(3)]
+    rolled = [_rolled(elements, i) for i in range(3)]
 
     @jax.jit
-    def both_sides(x: Any, y: Any, z: Any) -> dict[str, tuple[Any, Any]]:
-        return {name: jax.vmap(law, (None, 0, 0, 0))(monoid, x, y, z) for name, law in laws.items()}
+    def both_sides(triples: list) -> dict[str, tuple[Any, Any]]:
+        return {
+            name: jax.vmap(law, (None, 0, 0, 0))(monoid, *triples) for name, law in laws.items()
+        }
 
-    sides = both_sides(*rolled)
+    sides = both_sides(rolled)
     for name in laws:  # in their own order: JAX sorts the keys of a dict
-        _require_equal(monoid, name, rolled, *sides[name], tolerance)
+        left, right = sides[name]
+        _require_equal(monoid, name, rolled, left, right, tolerance)
     return list(laws)
+
+
+def _rolled(elements: Any, shift: int) -> Any:
+    return jax.tree.map(lambda leaf: jnp.roll(leaf, -shift, axis=0), elements)
 
 
 def _require_equal(
@@ -103,5 +110,9 @@ def _message(
     lines = [f"{law} fails for"]
     lines += ["  " + line for line in describe(monoid)]
     lines += [f"{name} = {at(value)}" for name, value in zip("xyz", inputs, strict=True)]
-    lines += [f"left side  = {at(left)}", f"right side = {at(right)}", f"first difference: leaf {leaf}"]
+    lines += [
+        f"left side  = {at(left)}",
+        f"right side = {at(right)}",
+        f"first difference: leaf {leaf}",
+    ]
     return "\n".join([*lines, f"Usually: {MEANINGS[law]}."])

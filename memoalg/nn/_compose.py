@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
@@ -61,7 +60,7 @@ class Serial(AbstractLayer):
         xs: PyTree,
         start: Bool[Array, " time"] | None,
         *,
-        method: AbstractMethod = Auto(),  # noqa: B008
+        method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
         carries = []
         for layer, state in zip(self.layers, carry, strict=True):
@@ -104,7 +103,10 @@ class Parallel(AbstractLayer):
     def __init__(self, *layers: AbstractLayer):
         _check_layers("Parallel", layers)
         for index, layer in enumerate(layers):
-            if None not in (layer.in_size, layers[0].in_size) and layer.in_size != layers[0].in_size:
+            if (
+                None not in (layer.in_size, layers[0].in_size)
+                and layer.in_size != layers[0].in_size
+            ):
                 raise ValueError(
                     f"Parallel: {_name(layers, 0)} takes in_size={layers[0].in_size}, but "
                     f"{_name(layers, index)} takes in_size={layer.in_size}"
@@ -129,7 +131,7 @@ class Parallel(AbstractLayer):
         xs: PyTree,
         start: Bool[Array, " time"] | None,
         *,
-        method: AbstractMethod = Auto(),  # noqa: B008
+        method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
         carries, outputs = list(carry), [None] * len(self.layers)
         joined = [i for i, layer in enumerate(self.layers) if isinstance(layer, AbstractMemoroid)]
@@ -153,6 +155,9 @@ class Joined(AbstractMemoroid):
     """Several memoroids on one input as one: the direct product of their monoids; outputs a tuple."""
 
     members: tuple[AbstractMemoroid, ...]
+
+    def __init__(self, members: tuple[AbstractMemoroid, ...]):
+        self.members = members
 
     @property
     def in_size(self) -> int | None:
@@ -199,14 +204,15 @@ class Residual(AbstractLayer):
 
     layer: AbstractLayer
 
-    def __check_init__(self) -> None:
-        _check_layers("Residual", (self.layer,))
-        sizes = (self.layer.in_size, self.layer.out_size)
+    def __init__(self, layer: AbstractLayer):
+        _check_layers("Residual", (layer,))
+        sizes = (layer.in_size, layer.out_size)
         if None not in sizes and sizes[0] != sizes[1]:
             raise ValueError(
-                f"Residual: {type(self.layer).__name__} has in_size={sizes[0]} but "
+                f"Residual: {type(layer).__name__} has in_size={sizes[0]} but "
                 f"out_size={sizes[1]}: a skip adds input and output"
             )
+        self.layer = layer
 
     @property
     def in_size(self) -> int | None:
@@ -225,7 +231,7 @@ class Residual(AbstractLayer):
         xs: PyTree,
         start: Bool[Array, " time"] | None,
         *,
-        method: AbstractMethod = Auto(),  # noqa: B008
+        method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
         carry, ys = self.layer(carry, xs, start, method=method)
         return carry, _add(xs, ys)

@@ -53,7 +53,7 @@ class Pointwise(AbstractLayer):
         xs: PyTree,
         start: Bool[Array, " time"] | None,
         *,
-        method: AbstractMethod = Auto(),  # noqa: B008
+        method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
         check_sequence(self, xs, start)
         return carry, jax.vmap(self.function)(xs)

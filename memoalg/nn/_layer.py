@@ -43,7 +43,7 @@ class AbstractLayer(eqx.Module):
         xs: PyTree,
         start: Bool[Array, " time"] | None,
         *,
-        method: AbstractMethod = Auto(),  # noqa: B008
+        method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
         """Run over a sequence.
 

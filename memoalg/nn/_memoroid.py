@@ -61,7 +61,7 @@ class AbstractMemoroid(AbstractLayer):
         xs: PyTree,
         start: Bool[Array, " time"] | None,
         *,
-        method: AbstractMethod = Auto(),  # noqa: B008
+        method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
         check_sequence(self, xs, start)
         carry, reads = trajectory(
@@ -171,4 +171,4 @@ class StaticFunction(eqx.Module):
 
 def _as_static(function: Callable) -> Callable:
     """Modules train and stay; plain functions become static, so `jax.jit` takes the model."""
-    return function if isinstance(function, eqx.Module) else StaticFunction(function)
+    return function if isinstance(function, eqx.Module) else StaticFunction(function)  # pyright: ignore

@@ -12,6 +12,7 @@ Automatic differentiation of a plain scan accumulates $\partial L / \partial W$ 
 """
 
 import abc
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -60,7 +61,7 @@ class AbstractRecurrent(AbstractLayer):
         xs: Float[Array, "time in"],
         start: Bool[Array, " time"] | None,
         *,
-        method: AbstractMethod = Auto(),  # noqa: B008
+        method: AbstractMethod = Auto(),
     ) -> tuple[Float[Array, " state"], Float[Array, "time state"]]:
         check_sequence(self, xs, start)
         if isinstance(method, Associative):
@@ -119,13 +120,13 @@ class AbstractRecurrent(AbstractLayer):
         def attach(recurred: Array, projected: Array, carry: Array, initial: Array) -> Array:
             return states
 
-        def forward(*moving: Array) -> tuple[Array, tuple[Array, Array]]:
-            return states, moving[:2]
+        def forward(recurred: Array, projected: Array, *_: Array) -> tuple[Array, tuple]:
+            return states, (recurred, projected)
 
-        def backward(residuals: tuple[Array, Array], states_bar: Array) -> tuple[Array, ...]:
-            return _adjoint(
-                lambda *parts: activate(static, *parts), weight, entering, *residuals, start, states_bar
-            )
+        def backward(residuals: tuple, states_bar: Array) -> tuple[Array, ...]:
+            recurred, projected = residuals
+            activation = functools.partial(activate, static)
+            return _adjoint(activation, weight, entering, recurred, projected, start, states_bar)
 
         attach.defvjp(forward, backward)
         return attach(recurred, projected, carry, self.initial_state())

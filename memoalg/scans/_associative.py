@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
 from .._tree import tree_where
+from .._typing import TreeDef
 from ..algebra import AbstractMonoid, DirectProduct, SemidirectProduct, has_embedding
 from ..algebra._fixed import is_fixed, mark_fixed, merge_fixed, over_time, split_fixed
 from ._method import AbstractMethod, initial_state_of
@@ -60,7 +61,7 @@ class Blocks(eqx.Module):
 
     fixed: list
     timed: list
-    treedef: jax.tree_util.PyTreeDef = eqx.field(static=True)
+    treedef: TreeDef = eqx.field(static=True)
 
     def __getitem__(self, index: slice) -> "Blocks":
         timed = jax.tree.map(lambda leaf: leaf[index], self.timed)
@@ -94,7 +95,9 @@ def _states(
         return jax.vmap(lambda timed: monoid.project(elements.at_one_time(timed)))(prefixes.timed)
     prefixes, started = _prefixes(monoid, elements, resets)
     if started is None:
-        return jax.vmap(lambda timed: monoid.act(state, elements.at_one_time(timed)))(prefixes.timed)
+        return jax.vmap(lambda timed: monoid.act(state, elements.at_one_time(timed)))(
+            prefixes.timed
+        )
     return jax.vmap(
         lambda timed, fresh: monoid.act(
             tree_where(fresh, initial, state), elements.at_one_time(timed)

@@ -1,5 +1,8 @@
 """Let the planner choose."""
 
+import functools
+from typing import Any
+
 import jax
 from jaxtyping import Array, Bool, PyTree
 
@@ -37,11 +40,12 @@ class Auto(AbstractMethod):
         if on_cpu == elsewhere:
             return on_cpu.run(monoid, state, generators, resets, initial_state, queries, reverse)
 
-        def cpu(*arrays: PyTree) -> tuple[PyTree, PyTree]:
-            return on_cpu.run(*arrays, reverse)
+        def execute(method: AbstractMethod, *arrays: Any) -> tuple[PyTree, PyTree]:
+            monoid, state, generators, resets, initial_state, queries = arrays
+            return method.run(monoid, state, generators, resets, initial_state, queries, reverse)
 
-        def default(*arrays: PyTree) -> tuple[PyTree, PyTree]:
-            return elsewhere.run(*arrays, reverse)
-
-        arguments = (monoid, state, generators, resets, initial_state, queries)
-        return jax.lax.platform_dependent(*arguments, cpu=cpu, default=default)
+        return jax.lax.platform_dependent(
+            *(monoid, state, generators, resets, initial_state, queries),
+            cpu=functools.partial(execute, on_cpu),
+            default=functools.partial(execute, elsewhere),
+        )

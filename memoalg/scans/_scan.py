@@ -16,7 +16,7 @@ from ._method import AbstractMethod
 class Regular(AbstractCombinator[Element]):
     """A monoid acting on itself by `combine`, whatever its own states are; optionally unread."""
 
-    monoid: AbstractSemigroup[Element]
+    monoid: AbstractSemigroup[Element, Any]
 
     @property
     def element(self) -> PyTree[jax.ShapeDtypeStruct]:
@@ -34,11 +34,11 @@ class Regular(AbstractCombinator[Element]):
 
 
 def scan(
-    monoid: AbstractSemigroup[Element],
+    monoid: AbstractSemigroup[Element, Any],
     elements: Element,
     *,
     reverse: bool = False,
-    method: AbstractMethod = Auto(),  # noqa: B008
+    method: AbstractMethod = Auto(),
 ) -> Element:
     r"""All prefixes $x_0 \bullet \dots \bullet x_t$, or all suffixes $x_t \bullet \dots \bullet x_{T-1}$.
 
@@ -67,11 +67,11 @@ def scan(
 
 
 def exclusive_scan(
-    monoid: AbstractSemigroup[Element],
+    monoid: AbstractSemigroup[Element, Any],
     elements: Element,
     *,
     reverse: bool = False,
-    method: AbstractMethod = Auto(),  # noqa: B008
+    method: AbstractMethod = Auto(),
 ) -> Element:
     r"""The product of everything *before* each step, $x_0 \bullet \dots \bullet x_{t-1}$.
 
@@ -108,10 +108,10 @@ def exclusive_scan(
 
 
 def fold(
-    monoid: AbstractSemigroup[Element],
+    monoid: AbstractSemigroup[Element, Any],
     elements: Element,
     *,
-    method: AbstractMethod = Auto(),  # noqa: B008
+    method: AbstractMethod = Auto(),
 ) -> Element:
     r"""The product of all elements, $x_0 \bullet \dots \bullet x_{T-1}$; the identity for T = 0.
 
@@ -148,9 +148,7 @@ def _run(
     # Suffixes in the order of time: going backwards the new element stands on the left.
     regular = Regular(Dual(monoid) if reverse else monoid)
     queries = jnp.zeros(length, jnp.bool_) if last_only else None
-    last, products = method.run(
-        regular, regular.identity(), elements, None, None, queries, reverse
-    )
+    last, products = method.run(regular, regular.identity(), elements, None, None, queries, reverse)
     return last if last_only else products
 
 

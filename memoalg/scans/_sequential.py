@@ -116,7 +116,7 @@ class Loop(eqx.Module):
     def _backward(self, residuals: PyTree, cotangents: PyTree) -> tuple[PyTree, None]:
         moving, still, states = residuals
         _, state, _ = eqx.combine(moving, still)
-        (moving_constants, moving_state, moving_steps) = moving
+        moving_constants, _, moving_steps = moving
         (still_constants, _, still_steps) = still
         last_bar, reads_bar = _without_float0(cotangents)
         length = jax.tree.leaves(states)[0].shape[0]

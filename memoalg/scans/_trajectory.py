@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
-from .._typing import State
 from ..algebra import AbstractMonoid
 from ._auto import Auto
 from ._check import check_method, check_start, check_step, sequence_length
@@ -12,16 +11,16 @@ from ._method import AbstractMethod
 
 
 def trajectory(
-    monoid: AbstractMonoid[PyTree, State],
-    state: State,
+    monoid: AbstractMonoid,
+    state: PyTree,
     generators: PyTree,
     start: Bool[Array, " time"] | None,
     *,
-    initial_state: State | None = None,
+    initial_state: PyTree | None = None,
     queries: PyTree | None = None,
     reverse: bool = False,
-    method: AbstractMethod = Auto(),  # noqa: B008  (a frozen object without state)
-) -> tuple[State, PyTree]:
+    method: AbstractMethod = Auto(),
+) -> tuple[PyTree, PyTree]:
     r"""The states of a memory along a sequence, and what is read of them.
 
     $$s_t = \mathrm{advance}(\text{initial state if start}_t \text{ else } s_{t-1},\; g_t), \qquad

@@ -1,8 +1,13 @@
 """Combinators equal doing it by hand; construction and trace checks say what is wrong."""
 
+# Wrong calls are the point of some tests here.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false
+
+import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -10,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array, Float
-from tests.registry import MONOIDS
 
 import memoalg as ma
+from tests.registry import MONOIDS
 
 
 def test_add_multiply_max_by_hand():
@@ -27,7 +32,10 @@ def test_add_multiply_max_by_hand():
 def test_affine_by_hand():
     """(a, b) then (c, d) is h -> c (a h + b) + d; the state is h alone."""
     m = ma.Affine(2)
-    (a, b), (c, d) = (jnp.array([2.0, 3.0]), jnp.array([1.0, 1.0])), (jnp.array([5.0, 7.0]), jnp.ones(2))
+    (a, b), (c, d) = (
+        (jnp.array([2.0, 3.0]), jnp.array([1.0, 1.0])),
+        (jnp.array([5.0, 7.0]), jnp.ones(2)),
+    )
     combined = m.combine((a, b), (c, d))
     np.testing.assert_array_equal(combined[0], c * a)
     np.testing.assert_array_equal(combined[1], c * b + d)
@@ -116,7 +124,7 @@ class Declared(ma.AbstractMonoid):
     """A user's monoid whose identity and product are given."""
 
     e: tuple = eqx.field(static=True)
-    product: object = eqx.field(static=True)
+    product: Callable = eqx.field(static=True)
 
     def identity(self):
         return jax.tree.map(lambda make: make(), self.e)
@@ -134,9 +142,17 @@ def zeros(shape=(2,), dtype="float32"):
     [
         ((zeros(),), lambda x, y: (x[0].sum() + y[0],), None),
         ((zeros(),), lambda x, y: x[0] + y[0], "Declared.combine.*pytree structure"),
-        ((zeros(),), lambda x, y: (jnp.stack([x[0], y[0]]),), r"leaf \[0\]: expected float32\[2\], got"),
+        (
+            (zeros(),),
+            lambda x, y: (jnp.stack([x[0], y[0]]),),
+            r"leaf \[0\]: expected float32\[2\], got",
+        ),
         ((zeros(),), lambda x, y: ((x[0] > y[0]),), r"got bool\[2\].*\.astype\(left\.dtype\)"),
-        ((lambda: 0.0,), lambda x, y: x, r"leaf \[0\] is a Python scalar.*write for example jnp\.zeros"),
+        (
+            (lambda: 0.0,),
+            lambda x, y: x,
+            r"leaf \[0\] is a Python scalar.*write for example jnp\.zeros",
+        ),
         ((lambda: jnp.asarray(0.0) * 1.0, zeros()), lambda x, y: x, "weakly typed"),
         ((zeros(), zeros(3)), lambda x, y: (x[0] @ x[1], x[1]), "combine.. failed on the types"),
     ],
@@ -166,7 +182,9 @@ class WrongState(ma.AbstractMonoid):
 
 
 def test_construction_checks_the_states():
-    with pytest.raises(ma.AlgebraTypeError, match=r"WrongState\.act.*float32\[3\], got float32\[2\]"):
+    with pytest.raises(
+        ma.AlgebraTypeError, match=r"WrongState\.act.*float32\[3\], got float32\[2\]"
+    ):
         WrongState()
 
 
@@ -200,7 +218,7 @@ def test_postponed_annotations_that_cannot_be_resolved_warn():
             def identity(self):
                 return jnp.zeros(())
 
-            def combine(self, left: "Nowhere", right):  # noqa: F821  # pyright: ignore
+            def combine(self, left: "Nowhere", right):  # pyright: ignore
                 return left + right
 
     assert Local().combine(jnp.ones(()), jnp.ones(())) == 2
@@ -219,10 +237,11 @@ def test_one_switch_turns_the_annotation_checks_off():
     )
     for switch, expected in (("0", 0), ("1", 1)):
         environment = {"MEMOALG_CHECK_ANNOTATIONS": switch, "JAX_PLATFORMS": "cpu"}
-        import os
-
         done = subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True
+            [sys.executable, "-c", code],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == expected, done.stderr
         assert ("AlgebraTypeError" in done.stderr) == bool(expected)
@@ -234,7 +253,11 @@ def test_one_switch_turns_the_annotation_checks_off():
         (lambda: ma.DirectProduct(ma.Add), TypeError, r"`ma\.Add\(4\)`, not `ma\.Add`"),
         (lambda: ma.Add() * 3, TypeError, "unsupported operand"),
         (lambda: ma.SemidirectProduct(ma.Add(), 3), TypeError, "takes two monoids"),
-        (lambda: ma.SemidirectProduct(ma.Add(), ma.Max(), jnp.add), TypeError, "must be an AbstractAction"),
+        (
+            lambda: ma.SemidirectProduct(ma.Add(), ma.Max(), jnp.add),
+            TypeError,
+            "must be an AbstractAction",
+        ),
         (
             lambda: ma.SemidirectProduct(ma.Multiply(3), ma.Add((2, 3))),
             ma.AlgebraTypeError,
@@ -246,7 +269,11 @@ def test_one_switch_turns_the_annotation_checks_off():
             "make the base complex",
         ),
         (lambda: ma.Resettable(jnp.add), TypeError, "Resettable takes a monoid"),
-        (lambda: ma.Map(ma.Add(), jnp.exp), TypeError, r"write ma\.Isomorphism\(forward, backward\)"),
+        (
+            lambda: ma.Map(ma.Add(), jnp.exp),
+            TypeError,
+            r"write ma\.Isomorphism\(forward, backward\)",
+        ),
         (lambda: ma.Max(2, jnp.complex64), ValueError, "ordered dtype"),
         (lambda: ma.Add(-1), ValueError, "non-negative ints"),
     ],

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.registry import MONOIDS, sample
 
 import memoalg as ma
+from tests.registry import MONOIDS, sample
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
@@ -23,7 +23,9 @@ class _Broken(ma.AbstractMonoid):
     fault: str
 
     def identity(self):
-        return jnp.zeros(()), jnp.asarray(0.0 if self.fault == "identity" else -jnp.inf, jnp.float32)
+        return jnp.zeros(()), jnp.asarray(
+            0.0 if self.fault == "identity" else -jnp.inf, jnp.float32
+        )
 
     def combine(self, left, right):
         (c, u), (d, v) = left, right

@@ -1,5 +1,8 @@
 """Every layer: step == call, carries, isolation at starts, dtypes, composition, bad input."""
 
+# Wrong calls are the point of some tests here.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false
+
 import functools
 
 import equinox as eqx
@@ -7,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.registry import LAYERS, METHODS
 
 import memoalg as ma
+from tests.registry import LAYERS, METHODS
 
 T = 9
 START = jnp.zeros(T, bool).at[jnp.array([3, 5])].set(True)
@@ -67,7 +70,7 @@ def test_every_method_gives_the_same_numbers_and_gradients(name):
     layer = layer_of(name)
 
     def loss(layer, method):
-        carry, ys = layer(layer.init_carry(), XS, START, method=method)
+        _carry, ys = layer(layer.init_carry(), XS, START, method=method)
         return jnp.sum(jnp.sin(ys)), ys
 
     one, two = (eqx.filter_value_and_grad(loss, has_aux=True)(layer, m) for m in METHODS.values())
@@ -83,9 +86,11 @@ def test_nothing_before_a_start_reaches_what_follows(name):
     _, xs_bar = gradient(layer, XS, start)
     for value in (np.nan, np.inf, -7.0):
         poisoned = XS.at[:5].set(value)
-        np.testing.assert_array_equal(call(layer, layer.init_carry(), poisoned, start)[1][5:], ys[5:])
+        np.testing.assert_array_equal(
+            call(layer, layer.init_carry(), poisoned, start)[1][5:], ys[5:]
+        )
         np.testing.assert_array_equal(gradient(layer, poisoned, start)[1][5:], xs_bar[5:])
-        carry = jax.tree.map(lambda leaf: jnp.full_like(leaf, value), layer.init_carry())
+        carry = jax.tree.map(functools.partial(jnp.full_like, fill_value=value), layer.init_carry())
         np.testing.assert_array_equal(call(layer, carry, XS, start)[1], ys)
     np.testing.assert_array_equal(xs_bar[:5], 0)
 
@@ -139,7 +144,9 @@ def test_dtypes_are_kept(name, dtype):
             jnp.result_type, layer.init_carry()
         )
         plain = layer_of(name)(layer_of(name).init_carry(), XS, START)[1]
-        np.testing.assert_allclose(ys.astype(plain.dtype), plain, atol=0.15 if dtype == "bfloat16" else 1e-5)
+        np.testing.assert_allclose(
+            ys.astype(plain.dtype), plain, atol=0.15 if dtype == "bfloat16" else 1e-5
+        )
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -156,7 +163,7 @@ def test_parallel_runs_one_trajectory():
     lru, attention = ma.nn.LRU(3, 2, 4, key=keys[0]), ma.nn.LinearAttention(3, 2, 4, key=keys[1])
     both = ma.nn.Parallel(lru, attention)
     method = ma.Sequential()
-    carry, ys = both(both.init_carry(), XS, START, method=method)
+    _carry, ys = both(both.init_carry(), XS, START, method=method)
     apart = [layer(layer.init_carry(), XS, START, method=method)[1] for layer in (lru, attention)]
     assert_close(ys, jnp.concatenate(apart, axis=-1), 1e-6)
     jaxpr = str(jax.make_jaxpr(lambda xs: both(both.init_carry(), xs, START, method=method)[1])(XS))
@@ -178,16 +185,48 @@ LRU = ma.nn.LRU(3, 2, 4, key=KEY)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: LRU(LRU.init_carry(), XS[:, :2], None), ValueError, r"LRU: .*in_size=3, got .*\(9, 2\)"),
-        (lambda: LRU(LRU.init_carry(), XS[None], None), ValueError, r"LRU: .*1 axis too many.*jax\.vmap"),
+        (
+            lambda: LRU(LRU.init_carry(), XS[:, :2], None),
+            ValueError,
+            r"LRU: .*in_size=3, got .*\(9, 2\)",
+        ),
+        (
+            lambda: LRU(LRU.init_carry(), XS[None], None),
+            ValueError,
+            r"LRU: .*1 axis too many.*jax\.vmap",
+        ),
         (lambda: LRU(LRU.init_carry(), XS[0], None), ValueError, "LRU: .*use `step`"),
-        (lambda: LRU.step(LRU.init_carry(), XS, None), ValueError, "call the layer instead of `step`"),
+        (
+            lambda: LRU.step(LRU.init_carry(), XS, None),
+            ValueError,
+            "call the layer instead of `step`",
+        ),
         (lambda: LRU(LRU.init_carry(), XS, START[:4]), ValueError, "LRU: start has 4 steps"),
-        (lambda: LRU(LRU.init_carry(), XS, START.astype(float)), TypeError, r"LRU: start must be bool.*astype"),
-        (lambda: LRU.step(LRU.init_carry(), XS[0], START), ValueError, "start of one step is a scalar"),
-        (lambda: LRU.step(LRU.init_carry(), XS[0], jnp.int32(1)), TypeError, r"LRU: start must be bool"),
-        (lambda: LRU(jnp.zeros(4), XS, None), ValueError, r"state must be .*complex64\[4\], got float32"),
-        (lambda: ma.nn.Serial(LRU, LRU), ValueError, r"layer 0 \(LRU\) gives out_size=2, but layer 1"),
+        (
+            lambda: LRU(LRU.init_carry(), XS, START.astype(float)),
+            TypeError,
+            r"LRU: start must be bool.*astype",
+        ),
+        (
+            lambda: LRU.step(LRU.init_carry(), XS[0], START),
+            ValueError,
+            "start of one step is a scalar",
+        ),
+        (
+            lambda: LRU.step(LRU.init_carry(), XS[0], jnp.int32(1)),
+            TypeError,
+            r"LRU: start must be bool",
+        ),
+        (
+            lambda: LRU(jnp.zeros(4), XS, None),
+            ValueError,
+            r"state must be .*complex64\[4\], got float32",
+        ),
+        (
+            lambda: ma.nn.Serial(LRU, LRU),
+            ValueError,
+            r"layer 0 \(LRU\) gives out_size=2, but layer 1",
+        ),
         (lambda: ma.nn.Serial(), TypeError, "at least one layer"),
         (lambda: ma.nn.Serial(jnp.tanh), TypeError, r"wrap a plain function in ma\.nn\.Pointwise"),
         (lambda: ma.nn.Parallel(LRU, ma.nn.GRU(4, 2, key=KEY)), ValueError, "takes in_size=4"),
@@ -200,8 +239,16 @@ LRU = ma.nn.LRU(3, 2, 4, key=KEY)
             ValueError,
             "unknown model 'lur'; nearest: lru",
         ),
-        (lambda: ma.nn.make("lru", in_size=0, out_size=1, key=KEY), ValueError, "in_size must be at least"),
-        (lambda: ma.nn.make("lru", in_size=1, out_size=1, depth=0, key=KEY), ValueError, "depth must be"),
+        (
+            lambda: ma.nn.make("lru", in_size=0, out_size=1, key=KEY),
+            ValueError,
+            "in_size must be at least",
+        ),
+        (
+            lambda: ma.nn.make("lru", in_size=1, out_size=1, depth=0, key=KEY),
+            ValueError,
+            "depth must be",
+        ),
         (
             lambda: ma.nn.GRU(3, 2, key=KEY)(jnp.zeros(2), XS, None, method=ma.Associative()),
             TypeError,

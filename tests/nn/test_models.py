@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.registry import sample
 
 import memoalg as ma
+from tests.registry import sample
 
 T = 12
 START = np.zeros(T, bool)
@@ -77,7 +77,9 @@ def perturbed(build, dtype):
     layer = build(jax.random.key(2))
     leaves, treedef = jax.tree.flatten(layer)
     keys = jax.random.split(jax.random.key(3), len(leaves))
-    noisy = [x + 0.1 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, keys, strict=True)]
+    noisy = [
+        x + 0.1 * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(leaves, keys, strict=True)
+    ]
     return jax.tree.unflatten(treedef, [leaf.astype(dtype) for leaf in noisy])
 
 
@@ -102,7 +104,9 @@ def test_the_gradient_is_that_of_the_reference(name):
         layer = perturbed(build, jnp.dtype("float64"))
 
         def loss(layer):
-            return jnp.sum(jnp.sin(layer(layer.init_carry(), jnp.asarray(XS), jnp.asarray(START))[1]))
+            return jnp.sum(
+                jnp.sin(layer(layer.init_carry(), jnp.asarray(XS), jnp.asarray(START))[1])
+            )
 
         gradient = eqx.filter_grad(loss)(layer)
         rng = np.random.default_rng(0)

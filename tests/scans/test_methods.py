@@ -1,5 +1,8 @@
 """Every method computes, for every monoid, what a float64 loop computes; and starts isolate."""
 
+# Wrong calls are the point of some tests here.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportOperatorIssue=false
+
 import functools
 
 import equinox as eqx
@@ -7,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.registry import METHODS, MONOIDS, generators, reachable_state
 
 import memoalg as ma
 from memoalg._tree import split_inexact
+from tests.registry import METHODS, MONOIDS, at_step, generators, reachable_state
 
 T = 9
 START = np.zeros(T, bool)
@@ -45,7 +48,7 @@ def loop(monoid, state, generators, start, initial_state, reverse):
         here = t + 1 if reverse else t
         if here < T and start[here]:
             state = initial_state
-        state = monoid.advance(state, jax.tree.map(lambda leaf: leaf[t], generators))
+        state = monoid.advance(state, at_step(generators, t))
         reads.append(state)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(reads[::-1] if reverse else reads))
     return state, stacked
@@ -76,7 +79,8 @@ def both_directions(monoid, arguments, start, method):
         )
 
     return [
-        outputs_and_gradient(functools.partial(run, reverse), arguments) for reverse in (False, True)
+        outputs_and_gradient(functools.partial(run, reverse), arguments)
+        for reverse in (False, True)
     ]
 
 
@@ -151,7 +155,12 @@ def test_no_gradient_crosses_a_start(name, method):
         def loss(moving):
             steps, state = eqx.combine(moving, still)
             _, states = ma.trajectory(
-                monoid, state, steps, jnp.asarray(START), initial_state=initial, method=METHODS[method]
+                monoid,
+                state,
+                steps,
+                jnp.asarray(START),
+                initial_state=initial,
+                method=METHODS[method],
             )
             return loss_of((), jax.tree.map(lambda leaf: leaf[5:], states))
 
