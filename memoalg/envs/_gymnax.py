@@ -58,7 +58,7 @@ class GymnaxEnvironment(AbstractEnvironment[Any, Any]):
       in 32 bits even where x64 is on (several of its environments fail otherwise).
     - Observations from a Box and rewards have the default float dtype, those from a Discrete int32.
     - The parameters are gymnax's own class with strongly typed arrays as leaves.
-    - gymnax's `info` is dropped.
+    - gymnax's `info` is dropped, and so are the two counters that DeepSea keeps over a restart.
 
     Args:
         id: gymnax's id, without the prefix `gymnax/`.
@@ -242,6 +242,6 @@ def _conform(space: AbstractSpace, observation: PyTree) -> PyTree[Array]:
     if isinstance(space, Tuple):
         return tuple(_conform(s, x) for s, x in zip(space.spaces, observation, strict=True))
     if isinstance(space, Dict):
-        return {name: _conform(child, observation[name]) for name, child in space.items}
+        return {name: _conform(child, observation[name]) for name, child in space.entries}
     assert isinstance(space, Discrete | Box)
     return jax.lax.convert_element_type(jnp.asarray(observation), space.dtype)

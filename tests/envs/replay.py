@@ -106,7 +106,7 @@ def replay_cards(env: Any, hidden: np.ndarray, actions: np.ndarray) -> Episode:
 @jax.jit
 def _push_all(env, params, physics, times, actions):
     def push(row, time, action):
-        state = envs.CartPoleState(*(row[i] for i in range(4)), time)
+        state = envs.CartPoleState(row[0], row[1], row[2], row[3], time)
         observation, _, *outcome = env.transition(jax.random.key(0), state, action, params)
         return observation, *outcome
 

@@ -29,44 +29,44 @@ class Dict(AbstractSpace):
         [1.0, 0.0, 0.0, 0.0, 1.0]
     """
 
-    items: tuple[tuple[str, AbstractSpace], ...]
+    entries: tuple[tuple[str, AbstractSpace], ...]
 
     def __init__(self, spaces: Mapping[str, AbstractSpace]):
         if not all(isinstance(name, str) for name in spaces):
             raise TypeError(f"Dict takes strings as keys, got {list(spaces)}")
         items = tuple(sorted(spaces.items()))
         check_spaces(tuple(space for _, space in items), "Dict")
-        object.__setattr__(self, "items", items)
+        object.__setattr__(self, "entries", items)
 
     @property
     def spaces(self) -> dict[str, AbstractSpace]:
         """The spaces by key, in sorted order."""
-        return dict(self.items)
+        return dict(self.entries)
 
     def sample(self, key: PRNGKeyArray) -> dict:
         """Draw every entry independently."""
-        keys = jax.random.split(key, len(self.items))
-        return {name: space.sample(keys[i]) for i, (name, space) in enumerate(self.items)}
+        keys = jax.random.split(key, len(self.entries))
+        return {name: space.sample(keys[i]) for i, (name, space) in enumerate(self.entries)}
 
     def contains(self, x: PyTree) -> Bool[Array, ""]:
         """Say whether `x` is a dict with these keys and every value in its space."""
         if not isinstance(x, dict) or set(x) != set(self.spaces):
             return outside()
-        return jnp.all(jnp.stack([space.contains(x[name]) for name, space in self.items]))
+        return jnp.all(jnp.stack([space.contains(x[name]) for name, space in self.entries]))
 
     def null(self) -> dict:
         """Every entry's neutral value."""
-        return {name: space.null() for name, space in self.items}
+        return {name: space.null() for name, space in self.entries}
 
     def flatten(self, x: PyTree[ArrayLike]) -> Float[Array, " flat_size"]:
         """The entries' encodings in the order of the sorted keys, concatenated."""
-        return jnp.concatenate([space.flatten(x[name]) for name, space in self.items])
+        return jnp.concatenate([space.flatten(x[name]) for name, space in self.entries])
 
     @property
     def flat_size(self) -> int:
         """The sum of the entries'."""
-        return sum(space.flat_size for _, space in self.items)
+        return sum(space.flat_size for _, space in self.entries)
 
     def flat_bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """The entries' in the order of the sorted keys, concatenated."""
-        return concatenate_bounds(tuple(space for _, space in self.items))
+        return concatenate_bounds(tuple(space for _, space in self.entries))
