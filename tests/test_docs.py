@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,20 +19,31 @@ PAGES = sorted(
     for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/devdocs/*.md")]
     if "```py" in path.read_text()
 )
+EXAMPLES = sorted(ROOT.glob("examples/*.py"))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_code_of_a_page_runs(page, tmp_path):
+def run(folder: Path, *arguments: str) -> str:
+    """Run Python in `folder`, warnings as errors; return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.pages", page],
-        cwd=tmp_path,
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^defined: \w", done.stdout, re.MULTILINE)
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_code_of_a_page_runs(page, tmp_path):
+    assert re.search(r"^defined: \w", run(tmp_path, "-m", "tests.pages", page), re.MULTILINE)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_runs(example, tmp_path):
+    assert "evaluation return" in run(tmp_path, str(example), "16_384")
 
 
 def code_lines(block: Block) -> list[str]:

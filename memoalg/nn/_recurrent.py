@@ -112,24 +112,26 @@ class AbstractRecurrent(AbstractLayer):
         start: Array | None,
     ) -> Array:
         """`states`, differentiable in the recurred and projected parts and the states that enter."""
-        weight = jax.lax.stop_gradient(self.recurrent)
-        activate = type(self).activate
         static = eqx.filter(self, lambda leaf: not eqx.is_array(leaf))
+        activate = functools.partial(type(self).activate, static)
 
+        # Every array goes in as an argument: what a rule closes over would leak out of its trace.
         @jax.custom_vjp
-        def attach(recurred: Array, projected: Array, carry: Array, initial: Array) -> Array:
-            return states
+        def attach(still: tuple, moving: tuple) -> Array:
+            return still[0]
 
-        def forward(recurred: Array, projected: Array, *_: Array) -> tuple[Array, tuple]:
-            return states, (recurred, projected)
+        def forward(still: tuple, moving: tuple) -> tuple[Array, tuple]:
+            return still[0], (still[1:], moving[:2])
 
-        def backward(residuals: tuple, states_bar: Array) -> tuple[Array, ...]:
-            recurred, projected = residuals
-            activation = functools.partial(activate, static)
-            return _adjoint(activation, weight, entering, recurred, projected, start, states_bar)
+        def backward(residuals: tuple, states_bar: Array) -> tuple[None, tuple]:
+            (entering, weight, start), (recurred, projected) = residuals
+            return None, _adjoint(
+                activate, weight, entering, recurred, projected, start, states_bar
+            )
 
         attach.defvjp(forward, backward)
-        return attach(recurred, projected, carry, self.initial_state())
+        still = jax.lax.stop_gradient((states, entering, self.recurrent, start))
+        return attach(still, (recurred, projected, carry, self.initial_state()))
 
 
 def _adjoint(

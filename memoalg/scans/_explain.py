@@ -90,7 +90,7 @@ def explain(monoid: AbstractMonoid, *, length: int = 1024, show: bool = True) ->
         length=length,
     )
     if show:
-        pass
+        print(explanation)
     return explanation
 
 

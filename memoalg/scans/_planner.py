@@ -17,7 +17,7 @@ class Plan(NamedTuple):
     Example:
         >>> import memoalg as ma
         >>> ma.plan(ma.Affine(8), length=1024, platform="cpu").method
-        Sequential(unroll=1)
+        Sequential()
     """
 
     method: AbstractMethod

@@ -158,6 +158,21 @@ def test_layers_pass_through_jit_and_their_carries_can_be_donated(name):
     assert_close(layer.init_carry(), layer_of(name).init_carry(), 0)
 
 
+@pytest.mark.parametrize("name", ["lru", "linear_attention", "gru", "parallel"])
+def test_a_gradient_can_be_taken_inside_a_loop_inside_jit(name):
+    """As a learner does: nothing leaks out of the rules of differentiation."""
+
+    def loss(layer):
+        return jnp.sum(layer(layer.init_carry(), XS, START, method=ma.Sequential())[1])
+
+    def descend(layer, _):
+        gradient = jax.grad(loss)(layer)
+        return jax.tree.map(lambda p, g: p - 1e-3 * g, layer, gradient), None
+
+    moved, _ = jax.jit(lambda layer: jax.lax.scan(descend, layer, length=2))(layer_of(name))
+    assert loss(moved) < loss(layer_of(name))
+
+
 def test_parallel_runs_one_trajectory():
     keys = jax.random.split(jax.random.key(0))
     lru, attention = ma.nn.LRU(3, 2, 4, key=keys[0]), ma.nn.LinearAttention(3, 2, 4, key=keys[1])

@@ -41,7 +41,14 @@ def gae_loop(rewards, values, next_values, terminated, truncated):
     return out
 
 
-CASES = [((), ()), ((3, 7), (5, 7)), ((0, T - 1), ()), ((), (0, T - 1)), (range(T), ()), ((), range(T))]
+CASES = [
+    ((), ()),
+    ((3, 7), (5, 7)),
+    ((0, T - 1), ()),
+    ((), (0, T - 1)),
+    (range(T), ()),
+    ((), range(T)),
+]
 
 discounted = jax.jit(lambda *a: ma.returns.discounted(*a, discount=GAMMA))
 gae = jax.jit(lambda *a: ma.returns.gae(*a, discount=GAMMA, decay=LAMBDA))
@@ -90,7 +97,9 @@ def test_a_nan_stays_in_its_episode():
 def test_gae_with_lambda_one_is_the_return_minus_the_value():
     rewards, values, _, term, trunc = rollout(3, (4,), ())
     next_values = jnp.concatenate([values[1:], jnp.ones(1)])
-    advantages = ma.returns.gae(rewards, values, next_values, term, trunc, discount=GAMMA, decay=1.0)
+    advantages = ma.returns.gae(
+        rewards, values, next_values, term, trunc, discount=GAMMA, decay=1.0
+    )
     returns = discounted(rewards, next_values, term, trunc)
     np.testing.assert_allclose(advantages, returns - values, atol=1e-5)
 
@@ -100,7 +109,11 @@ def test_empty_and_float64():
     assert ma.returns.gae(*empty, discount=GAMMA, decay=LAMBDA).shape == (0,)
     with jax.enable_x64(True):
         rewards, values, next_values, term, trunc = rollout(0)
-        wide = (rewards.astype(jnp.float64), values.astype(jnp.float64), next_values.astype(jnp.float64))
+        wide = (
+            rewards.astype(jnp.float64),
+            values.astype(jnp.float64),
+            next_values.astype(jnp.float64),
+        )
         result = ma.returns.gae(*wide, term, trunc, discount=GAMMA, decay=LAMBDA)
         assert result.dtype == jnp.float64
         np.testing.assert_allclose(result, gae_loop(*wide, term, trunc), atol=1e-12)
