@@ -42,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (UsageError, RunError) as error:
             print(f"memoalg: {one_line(error)}", file=sys.stderr)
             return error.status
+        except SystemExit as error:
+            # tyro's way out after `--help`.
+            return error.code if isinstance(error.code, int) else 0
         except KeyboardInterrupt as error:
             print(f"memoalg: {one_line(error) or 'stopped'}", file=sys.stderr)
             return 130

@@ -11,8 +11,6 @@ from ._errors import UsageError
 
 Options = TypeVar("Options")
 
-_RULE = "─"
-
 
 def parse(
     options: type[Options], argv: Sequence[str], command: str, default: Options | None = None
@@ -62,16 +60,16 @@ def condense(box: str) -> str:
     >>> condense("╭─ Unrecognized ──╮\\n│ No such: --foo  │\\n╰─────────────────╯")
     'No such: --foo'
     """
-    lines = [line.strip("│╭╮╰╯ \n") for line in box.splitlines()]
-    lines = [line for line in lines if line]
-    # The title is part of the first rule; sections follow, each below a rule of its own.
     sections: list[list[str]] = [[]]
-    for line in lines:
-        if line.startswith(_RULE):
+    for line in box.splitlines():
+        text = line.strip("│╭╮╰╯ ")
+        # In a box of lines the title is part of the first rule, in one of ASCII it stands above it.
+        if text.startswith("─") or (text and not text.strip("-")):
             sections.append([])
-        else:
-            sections[-1].append(line)
-    sections = [section for section in sections if section]
+        elif text:
+            sections[-1].append(text)
+    if len(sections) > 1:
+        sections = [section for section in sections[1:] if section]
     if not sections:
         return " ".join(box.split())
     reason = " ".join(sections[0])

@@ -35,15 +35,21 @@ class Train:
     """
 
     experiment: Experiment = dataclasses.field(default_factory=Experiment)
-    steps: int = 400_000
+    steps: int = 262_144
     out: Path | None = None
     resume: Path | None = None
-    evaluate_every: int | None = 100_000
+    evaluate_every: int | None = 50_000
     evaluation_episodes: int = 128
     checkpoint_seconds: float = 30.0
     keep: int = 2
     chunk: int = 8
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        # `fit` says the same, but only after a folder was made for the run.
+        rl.check_sizes({"steps": self.steps, "keep": self.keep, "chunk": self.chunk})
+        rl.check_sizes({"evaluation_episodes": self.evaluation_episodes})
+        rl.check_sizes({"seeds": self.experiment.seeds})
 
 
 def run(argv: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from ._curves import summary_interval as summary_interval
 from ._distributions import AbstractDistribution as AbstractDistribution
 from ._distributions import Categorical as Categorical
 from ._distributions import DiagonalNormal as DiagonalNormal
+from ._errors import check_sizes as check_sizes
 from ._errors import FitArgumentError as FitArgumentError
 from ._errors import NonFiniteLossError as NonFiniteLossError
 from ._fit import fit as fit

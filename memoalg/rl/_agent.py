@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from memoalg import nn
 from memoalg.envs import Box, Discrete
@@ -128,7 +128,7 @@ class ActorCritic(eqx.Module):
                 )
 
     def init(
-        self, key: Key[Array, ""], observation_space: Any, action_space: Any
+        self, key: PRNGKeyArray, observation_space: Any, action_space: Any
     ) -> ActorCriticNetwork:
         """Draw a network.
 
@@ -157,7 +157,7 @@ class ActorCritic(eqx.Module):
             log_std=jnp.zeros(actions) if isinstance(action_space, Box) else None,
         )
 
-    def _make_memory(self, key: Key[Array, ""]) -> nn.AbstractLayer:
+    def _make_memory(self, key: PRNGKeyArray) -> nn.AbstractLayer:
         if isinstance(self.memory, str):
             size = self.width
             return nn.make(
@@ -173,7 +173,7 @@ class ActorCritic(eqx.Module):
 
 
 def _out_size(memory: nn.AbstractLayer, in_size: int) -> int:
-    """How long a vector the memory returns; asked of the layer itself, for not every layer knows."""
+    """Length of the vector that the memory returns; tried out, for not every layer knows it."""
     x, start = jax.ShapeDtypeStruct((in_size,), jnp.result_type(float)), jnp.ones((), bool)
     _, y = eqx.filter_eval_shape(memory.step, memory.init_carry(), x, start)
     if not (isinstance(y, jax.ShapeDtypeStruct) and y.ndim == 1):

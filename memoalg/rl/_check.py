@@ -2,13 +2,13 @@
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import PRNGKeyArray
 
 from ._ppo import PPO
 from ._state import Metrics
 
 
-def check(algo: PPO, key: Key[Array, ""], *, updates: int = 3, tolerance: float = 1e-4) -> Metrics:
+def check(algo: PPO, key: PRNGKeyArray, *, updates: int = 3, tolerance: float = 1e-4) -> Metrics:
     """Run a few updates and raise if the replayed policy is not the one that acted.
 
     In the first minibatch of an update no gradient step has been made yet, so the probability of

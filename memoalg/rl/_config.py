@@ -58,8 +58,9 @@ class PPOConfig(eqx.Module):
             _check_size("anneal_frames", self.anneal_frames)
         for name in ("discount", "gae_decay"):
             _check_range(name, getattr(self, name), 0.0, 1.0)
-        for name in ("learning_rate", "adam_eps", "max_grad_norm", "clip", "value_coefficient"):
+        for name in ("learning_rate", "adam_eps", "max_grad_norm", "clip", "value_clip", "entropy"):
             _check_range(name, getattr(self, name), 0.0, float("inf"))
+        _check_range("value_coefficient", self.value_coefficient, 0.0, float("inf"))
         if self.num_envs % self.minibatches:
             fitting = [n for n in range(1, self.num_envs + 1) if self.num_envs % n == 0]
             raise ValueError(
@@ -79,7 +80,7 @@ def _check_size(name: str, value: int) -> None:
         raise ValueError(f"PPOConfig: {name} must be an int of at least 1, not {value!r}.")
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def _check_range(name: str, value: float | None, low: float, high: float) -> None:
     # An array or tracer is a hyper-parameter being swept over: its values are not known here.
     if isinstance(value, (int, float)) and not low <= value <= high:
         raise ValueError(f"PPOConfig: {name} must lie in [{low:g}, {high:g}], not {value!r}.")

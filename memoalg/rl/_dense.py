@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, PRNGKeyArray
 
 
 class Dense(eqx.Module):
@@ -19,7 +19,7 @@ class Dense(eqx.Module):
     weight: Float[Array, "in out"]
     bias: Float[Array, " out"]
 
-    def __init__(self, in_size: int, out_size: int, *, scale: float, key: Key[Array, ""]):
+    def __init__(self, in_size: int, out_size: int, *, scale: float, key: PRNGKeyArray):
         self.weight = jax.nn.initializers.orthogonal(scale)(key, (in_size, out_size))
         self.bias = jnp.zeros(out_size)
 

@@ -6,14 +6,14 @@ from abc import abstractmethod
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 
 class AbstractDistribution(eqx.Module):
     """A distribution over actions, batched over the leading axes `...` of its fields."""
 
     @abstractmethod
-    def sample(self, key: Key[Array, ""]) -> Array:
+    def sample(self, key: PRNGKeyArray) -> Array:
         """One draw for every batch entry."""
 
     @abstractmethod
@@ -45,7 +45,7 @@ class Categorical(AbstractDistribution):
 
     logits: Float[Array, "... n"]
 
-    def sample(self, key: Key[Array, ""]) -> Int[Array, "..."]:
+    def sample(self, key: PRNGKeyArray) -> Int[Array, "..."]:
         return jax.random.categorical(key, self.logits).astype(jnp.int32)
 
     def mode(self) -> Int[Array, "..."]:
@@ -81,7 +81,7 @@ class DiagonalNormal(AbstractDistribution):
     mean: Float[Array, "... d"]
     log_std: Float[Array, "... d"]
 
-    def sample(self, key: Key[Array, ""]) -> Float[Array, "... d"]:
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "... d"]:
         noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
         return self.mean + jnp.exp(self.log_std) * noise
 

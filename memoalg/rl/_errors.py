@@ -1,5 +1,6 @@
 """What `fit` refuses, and what stops it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -21,7 +22,7 @@ class NonFiniteLossError(ArithmeticError):
         Exception.__init__(self, message)
 
 
-def check_sizes(**sizes: int) -> None:
+def check_sizes(sizes: Mapping[str, int]) -> None:
     """Refuses a size that is not an int of at least 1."""
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

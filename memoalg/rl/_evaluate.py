@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, Bool, PRNGKeyArray
 
 from ._agent import ActorCriticNetwork
 from ._rollout import init_rollout, next_start, step_environments, step_keys
@@ -18,7 +18,7 @@ def play_episodes(
     network: ActorCriticNetwork,
     env: Any,
     params: Any,
-    key: Key[Array, ""],
+    key: PRNGKeyArray,
     episodes: int,
     *,
     max_steps: int,
@@ -44,8 +44,8 @@ def play_episodes(
     """
     reset_key, key = jax.random.split(key)
     state = init_rollout(network, env, params, episodes, reset_key)
-    # A loop of fixed length whose chunks are skipped once all lanes are finished. A while_loop would
-    # read no better, and under a vmap over seeds it would select over every carry in every step.
+    # A loop of fixed length whose chunks are skipped once all lanes are finished. A while_loop
+    # under a vmap over seeds would select over every carry in every step.
     chunk = partial(_chunk, partial(_step, network, env, params, greedy))
     keys = jax.random.split(key, -(-max_steps // _CHUNK))
     (last, complete), _ = jax.lax.scan(chunk, (state, jnp.zeros(episodes, bool)), keys)
@@ -55,15 +55,15 @@ def play_episodes(
 _Carry = tuple[RolloutState, Bool[Array, " N"]]
 
 
-def _chunk(step: Any, carry: _Carry, key: Key[Array, ""]) -> tuple[_Carry, None]:
+def _chunk(step: Any, carry: _Carry, key: PRNGKeyArray) -> tuple[_Carry, None]:
     return jax.lax.cond(jnp.all(carry[1]), _skip, partial(_play, step), carry, key), None
 
 
-def _skip(carry: _Carry, key: Key[Array, ""]) -> _Carry:
+def _skip(carry: _Carry, key: PRNGKeyArray) -> _Carry:
     return carry
 
 
-def _play(step: Any, carry: _Carry, key: Key[Array, ""]) -> _Carry:
+def _play(step: Any, carry: _Carry, key: PRNGKeyArray) -> _Carry:
     keys = step_keys(key, _CHUNK, carry[1].shape[0])
     return jax.lax.scan(step, carry, keys)[0]
 

@@ -71,18 +71,12 @@ def fit(
         OSError: the disk is full; the last good checkpoint is untouched.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
-    check_sizes(
-        steps=steps,
-        seeds=seeds,
-        keep=keep,
-        chunk=chunk,
-        evaluation_episodes=evaluation_episodes,
-        evaluate_every=1 if evaluate_every is None else evaluate_every,
-    )
+    sizes = {"steps": steps, "seeds": seeds, "keep": keep, "chunk": chunk}
+    check_sizes({**sizes, "evaluation_episodes": evaluation_episodes})
+    if evaluate_every is not None:
+        check_sizes({"evaluate_every": evaluate_every})
     if not checkpoint_seconds >= 0:
-        raise FitArgumentError(
-            f"checkpoint_seconds must be at least 0 seconds, got {checkpoint_seconds!r}"
-        )
+        raise FitArgumentError(f"checkpoint_seconds must be at least 0, got {checkpoint_seconds!r}")
     if resume and checkpoint_dir is None:
         raise FitArgumentError("resume=True needs checkpoint_dir: the folder of the run")
     frames = algo.frames_per_update

@@ -78,13 +78,14 @@ class RunFolder:
         temporary.write_text(json.dumps(config, indent=2, allow_nan=False) + "\n")
         os.replace(temporary, self.config)
 
-    def rewind(self, update: int, evaluation_period: int | None) -> list[Row]:
+    def rewind(self, update: int, evaluation_period: int | None, total: int) -> list[Row]:
         """Cuts the files back to what was known at an update, so that going on repeats nothing.
 
         Args:
             update: the checkpoint's.
             evaluation_period: updates between evaluations. A shorter run's final evaluation, which
                 the uninterrupted run would not have made, goes too. None keeps no evaluation.
+            total: updates of the run that goes on; the evaluation there is made again in any case.
 
         Returns:
             The rows of `metrics.jsonl` that stay.
@@ -104,6 +105,7 @@ class RunFolder:
             if row["update"] <= update
             and evaluation_period is not None
             and row["update"] % evaluation_period == 0
+            and row["update"] != total
         ]
         _metrics.keep_rows(self.evaluation, evaluations)
         return rows

@@ -5,8 +5,7 @@ from functools import partial
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from memoalg import returns
 
@@ -14,7 +13,7 @@ from ._agent import ActorCriticNetwork
 from ._config import PPOConfig
 from ._losses import normalize, policy_loss, value_loss
 from ._minibatch import Batch, environment_order, take_environments
-from ._optimizer import gradient_step
+from ._optimizer import global_norm, gradient_step
 from ._rollout import Rollout
 from ._state import AgentState
 
@@ -94,7 +93,7 @@ def loss(
 
 
 def learn(
-    agent: AgentState, static: PyTree, batch: Batch, key: Key[Array, ""], config: PPOConfig
+    agent: AgentState, static: PyTree, batch: Batch, key: PRNGKeyArray, config: PPOConfig
 ) -> tuple[AgentState, LossParts]:
     """All gradient steps of one update.
 
@@ -120,7 +119,7 @@ def _gradient_step(
     compute = jax.grad(_loss_of_params, has_aux=True)
     gradient, parts = compute(trained, fixed, static, minibatch, config)
     parts = eqx.tree_at(
-        lambda p: p.grad_norm, parts, optax.global_norm(gradient), is_leaf=lambda x: x is None
+        lambda p: p.grad_norm, parts, global_norm(gradient), is_leaf=lambda x: x is None
     )
     trained, optimizer = gradient_step(config, trained, gradient, agent.optimizer)
     return AgentState(params=eqx.combine(trained, fixed), optimizer=optimizer), parts

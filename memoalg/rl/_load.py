@@ -62,6 +62,6 @@ def evaluate_run(
     Raises:
         FitArgumentError: a size is out of range.
     """
-    check_sizes(episodes=episodes, seeds=seeds)
+    check_sizes({"episodes": episodes, "seeds": seeds})
     arrays, static = split(algo)
     return evaluate_seeds(static, seeds, episodes, greedy, arrays, state, seed_keys(key, seeds))

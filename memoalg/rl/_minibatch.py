@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 
 class Batch(eqx.Module):
@@ -31,7 +31,7 @@ class Batch(eqx.Module):
 
 
 def environment_order(
-    key: Key[Array, ""], num_envs: int, epochs: int, minibatches: int
+    key: PRNGKeyArray, num_envs: int, epochs: int, minibatches: int
 ) -> Int[Array, "steps envs"]:
     """Which environments make up each minibatch: a fresh permutation per epoch.
 
@@ -68,11 +68,10 @@ def take_environments(batch: Batch, indices: Int[Array, " n"]) -> Batch:
     Returns:
         Fields `(T, n, ...)`, carry `(n, ...)`.
     """
+
     # The indices come from a permutation: no bounds check, no fill value.
     def along(axis: int, tree: PyTree) -> PyTree:
         return jax.tree.map(lambda x: jnp.take(x, indices, axis=axis, mode="clip"), tree)
 
     timed = along(1, eqx.tree_at(lambda b: b.carry, batch, None))
-    return eqx.tree_at(
-        lambda b: b.carry, timed, along(0, batch.carry), is_leaf=lambda x: x is None
-    )
+    return eqx.tree_at(lambda b: b.carry, timed, along(0, batch.carry), is_leaf=lambda x: x is None)

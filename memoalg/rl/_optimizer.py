@@ -1,8 +1,9 @@
-"""Adam behind a clip of the global norm; a learning-rate schedule counts in the optimiser's state."""
+"""Adam behind a clip of the global norm; the learning rate's schedule counts in its state."""
 
 import jax
+import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from ._config import PPOConfig
 
@@ -24,6 +25,11 @@ def make_optimizer(config: PPOConfig) -> optax.GradientTransformation:
         optax.clip_by_global_norm(config.max_grad_norm),
         optax.adam(rate, eps=config.adam_eps),
     )
+
+
+def global_norm(tree: PyTree[Array]) -> Float[Array, ""]:
+    """Square root of the sum of all squares."""
+    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)))
 
 
 def gradient_step(

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.tree_util as jtu
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from memoalg import envs
 
@@ -74,7 +74,7 @@ class PPO:
         """Environment steps that one update takes."""
         return self.config.frames_per_update
 
-    def init(self, key: Key[Array, ""]) -> TrainState:
+    def init(self, key: PRNGKeyArray) -> TrainState:
         """A fresh state: new parameters, all environments reset.
 
         Args:
@@ -124,7 +124,7 @@ class PPO:
         following = TrainState(shared=shared, agent=agent, rollout=rollout, key=key)
         return following, _metrics(shared, sums, parts, batch)
 
-    def train(self, key: Key[Array, ""], steps: int) -> tuple[TrainState, Metrics]:
+    def train(self, key: PRNGKeyArray, steps: int) -> tuple[TrainState, Metrics]:
         """`init` and as many updates as `steps` needs, in one scan.
 
         Args:
@@ -143,7 +143,7 @@ class PPO:
     def evaluate(
         self,
         state: TrainState,
-        key: Key[Array, ""],
+        key: PRNGKeyArray,
         episodes: int,
         *,
         greedy: bool = True,
@@ -182,7 +182,7 @@ class PPO:
     def _body(self, state: TrainState, _: None) -> tuple[TrainState, Metrics]:
         return self.update(state)
 
-    def _draw_network(self, key: Key[Array, ""]) -> ActorCriticNetwork:
+    def _draw_network(self, key: PRNGKeyArray) -> ActorCriticNetwork:
         observation_space = self.env.observation_space(self.params)
         return self.agent.init(key, observation_space, self.env.action_space(self.params))
 
@@ -231,7 +231,7 @@ def _is_struct(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def _typed(key: Array) -> Key[Array, ""]:
+def _typed(key: Array) -> PRNGKeyArray:
     """A typed key, from a typed or an old one."""
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key

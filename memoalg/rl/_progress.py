@@ -1,12 +1,13 @@
 """How a running `fit` shows itself: a live bar, plain lines, or nothing."""
 
 import abc
+import io
 import os
 import sys
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, TextIO
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class TextProgress(AbstractProgress):
 
     def __init__(
         self,
-        stream: TextIO | None = None,
+        stream: io.TextIOBase | None = None,
         *,
         first_interval: float = 2.0,
         last_interval: float = 60.0,

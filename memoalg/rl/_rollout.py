@@ -12,7 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from memoalg.envs import Box
 
@@ -64,7 +64,7 @@ class EpisodeSums(eqx.Module):
 
 
 def init_rollout(
-    network: ActorCriticNetwork, env: Any, params: Any, num_envs: int, key: Key[Array, ""]
+    network: ActorCriticNetwork, env: Any, params: Any, num_envs: int, key: PRNGKeyArray
 ) -> RolloutState:
     """Reset all environments; memories are fresh and every start flag is up."""
     keys = jax.random.split(key, num_envs)
@@ -103,7 +103,7 @@ def collect(
     env: Any,
     params: Any,
     state: RolloutState,
-    key: Key[Array, ""],
+    key: PRNGKeyArray,
     num_steps: int,
 ) -> tuple[RolloutState, Rollout, EpisodeSums]:
     """Act for `num_steps` steps in every environment.
@@ -139,8 +139,8 @@ def collect(
     return last, record, sums
 
 
-def step_keys(key: Key[Array, ""], num_steps: int, num_envs: int) -> tuple[Array, Array]:
-    """All keys of a rollout from one split: `(T,)` for the actions and `(T, E)` for the environments.
+def step_keys(key: PRNGKeyArray, num_steps: int, num_envs: int) -> tuple[Array, Array]:
+    """All keys of a rollout from one split: `(T,)` for actions and `(T, E)` for environments.
 
     Every split, however small, is a kernel of its own: a fifth of a CPU-second to compile, and in
     the loop more to run than a step of a small task.

@@ -112,7 +112,7 @@ class Run:
                 f"{folder.path} holds a run of {found.update * self.plan.frames:,} steps, more "
                 f"than the {self.plan.total * self.plan.frames:,} asked for: raise steps"
             )
-        self.rows = folder.rewind(found.update, self.plan.evaluation_period)
+        self.rows = folder.rewind(found.update, self.plan.evaluation_period, self.plan.total)
         self.update = found.update
         return found.state
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ from .._tree import tree_where
 from ._state import SEED_AXES, Evaluation, TrainState
 
 
+@runtime_checkable
 class Algorithm(Protocol):
     """What `fit` asks of an algorithm: three pure functions and a number."""
 
@@ -118,7 +119,7 @@ def _start_program(static: Static, arrays: PyTree, keys: Key[Array, " seeds"]) -
 
 def _one_counter(state: TrainState) -> TrainState:
     """After `lax.map` the shared counters are stacked too; they are equal for all seeds."""
-    return dataclasses.replace(state, shared=jax.tree.map(lambda x: x[0], state.shared))
+    return eqx.tree_at(lambda s: s.shared, state, jax.tree.map(lambda x: x[0], state.shared))
 
 
 def _update(algorithm: Algorithm, seeds: int, state: Any) -> tuple[Any, Any]:

@@ -16,6 +16,8 @@ from tests.rl.worlds import Ticker, counting_network, outspoken
 CONFIG = ma.rl.PPOConfig(
     num_envs=4, num_steps=16, minibatches=2, epochs=1, discount=0.9, gae_decay=0.8
 )
+LANES = np.array([3, 2])  # the minibatch that is replayed
+BEGIN = 0
 
 
 def numbered_batch(num_steps: int, num_envs: int) -> Batch:
@@ -43,10 +45,12 @@ def _under_way(memory):
         agent = algo.init(key).agent
         network = outspoken(algo.network(agent))
         rollout = init_rollout(network, algo.env, None, 4, key)
-        return network, _rollout.collect(network, algo.env, None, rollout, key, 2)[0]
+        return network, _rollout.collect(network, algo.env, None, rollout, key, 18)[0]
 
-    network, rollout = eqx.filter_jit(begin)(jax.random.key(0))
-    assert not rollout.start.any(), "an episode begins with the rollout: the probe is blind"
+    network, rollout = eqx.filter_jit(begin)(jax.random.key(BEGIN))
+    times = np.asarray(rollout.observation)[:, 0]
+    assert not rollout.start[LANES].any(), "an episode begins with the rollout: the probe is blind"
+    assert (times[:2] != times[LANES]).all(), "all lanes are alike: the probe is blind"
     return network, rollout
 
 
@@ -57,7 +61,7 @@ def replay_error(memory="gru") -> float:
     def replay(rollout, key):
         _, record, _ = _ppo.collect(network, Ticker(), None, rollout, key, 16)
         batch = _learn.make_batch(record, CONFIG)
-        batch = _learn.take_environments(batch, jnp.array([3, 1]))
+        batch = _learn.take_environments(batch, jnp.array(LANES))
         _, policy, _ = network(batch.carry, batch.observations, batch.start)
         error = jnp.max(jnp.abs(policy.log_prob(batch.actions) - batch.log_probs))
         return error, jnp.sum(record.start[1:]), jnp.std(batch.log_probs)

@@ -41,12 +41,14 @@ def carry_after_the_step(network, env, params, state, *rest):
 
 def flag_late_in_learning(record, config):
     """The pre-step flag is shifted once more (memorax MemaxWrapper)."""
-    return eqx.tree_at(lambda b: b.start, make_batch(record, config), jnp.roll(record.start[:-1], 1, 0))
+    late = jnp.roll(record.start[:-1], 1, 0)
+    return eqx.tree_at(lambda b: b.start, make_batch(record, config), late)
 
 
 def masked_reset_in_learning(record, config):
     """Training never resets."""
-    return eqx.tree_at(lambda b: b.start, make_batch(record, config), jnp.zeros_like(record.start[1:]))
+    never = jnp.zeros_like(record.start[1:])
+    return eqx.tree_at(lambda b: b.start, make_batch(record, config), never)
 
 
 def strided(batch, indices):
@@ -110,9 +112,7 @@ def bootstrap_from_the_next_episode(record, config):
 def time_limit_as_the_end(record, config):
     """purejaxrl and six others."""
     flags = record.terminated | record.truncated, jnp.zeros_like(record.truncated)
-    return advantages(
-        eqx.tree_at(lambda r: (r.terminated, r.truncated), record, flags), config
-    )
+    return advantages(eqx.tree_at(lambda r: (r.terminated, r.truncated), record, flags), config)
 
 
 def value_without_memory(network, memory, observation, truncated, like):
@@ -140,4 +140,3 @@ def test_an_alignment_fault_is_seen(fault, monkeypatch):
 def test_a_strided_minibatch_is_seen_on_numbers_alone():
     assert faults.contiguity_error(take) == 0
     assert faults.contiguity_error(strided) > 0
-

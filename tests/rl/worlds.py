@@ -96,5 +96,5 @@ def counting_network(env: ma.envs.AbstractEnvironment) -> ma.rl.ActorCriticNetwo
 
 
 def outspoken(network: ma.rl.ActorCriticNetwork) -> ma.rl.ActorCriticNetwork:
-    """The network with a policy that depends visibly on its input: fresh heads are nearly uniform."""
+    """The network with a policy that depends on its input visibly: fresh heads do not."""
     return eqx.tree_at(lambda n: n.policy.weight, network, 100 * network.policy.weight)

@@ -1,0 +1,317 @@
+"""The command line: what it prints, and what it says to mistakes."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import memoalg as ma
+from memoalg import rl
+from memoalg.cli import _main, main
+from memoalg.cli._parse import condense
+
+SMALL = "--num-envs 4 --num-steps 8 --minibatches 1 --epochs 1 --width 4 --memory none "
+SMALL += "--evaluation-episodes 3 --chunk 2 --env popgym/RepeatFirstEasy"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder in which one small run was made, in the default place."""
+    place = tmp_path_factory.mktemp("place")
+    before = Path.cwd()
+    os.chdir(place)
+    try:
+        assert main(["train", *SMALL.split(), "--steps", "96", "--seed", "3"]) == 0
+    finally:
+        os.chdir(before)
+    return place
+
+
+@pytest.fixture
+def run(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    return Path("runs/RepeatFirstEasy-none-seed3")
+
+
+def one_line_of(capsys):
+    """The standard error stream, which must hold exactly one line."""
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# The run
+
+
+def test_train_leaves_a_run(run):
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        "config.json",
+        "command.json",
+        "metrics.jsonl",
+        "evaluation.jsonl",
+        "timing.jsonl",
+        "curve.png",
+        "checkpoints",
+    }
+    assert json.loads((run / "command.json").read_text())["ppo"]["num_envs"] == 4
+
+
+def test_train_goes_on_with_its_own_options(run, capsys):
+    assert main(["train", "--resume", str(run), "--steps", "160", "--chunk", "2"]) == 0
+    out = capsys.readouterr()
+    assert "160 steps = 5 updates of 32, 1 seed" in out.err
+    assert "continued at 96" in out.err
+    assert "greedy evaluation return " in out.out
+    assert "optimum 1, random -0.5; normalised score " in out.out
+    assert f"run folder: {run}" in out.out
+    assert len(rl.RunFolder(run).metric_rows()) == 5
+
+
+def test_a_second_run_gets_a_folder_of_its_own(run):
+    from memoalg.cli._experiment import Experiment
+    from memoalg.cli._train import _new_folder
+
+    same = Experiment(env="popgym/RepeatFirstEasy", memory="none", seed=3)
+    assert _new_folder(same) == Path(f"{run}-2")
+
+
+def test_eval(run, capsys):
+    assert main(["eval", str(run), "--episodes", "5"]) == 0
+    first, titles, row = capsys.readouterr().out.splitlines()
+    assert first.endswith("5 episodes per seed")
+    assert titles.split() == ["seed", "complete", "return", "95", "%", "interval", "length"]
+    assert row.split()[:2] == ["0", "5"]
+
+
+def test_plot(run, capsys, tmp_path):
+    picture = tmp_path / "two.svg"
+    assert main(["plot", str(run), str(run), "--out", str(picture)]) == 0
+    assert capsys.readouterr().out == f"{picture}\n"
+    assert b"<svg" in picture.read_bytes()
+
+
+def test_a_second_run_is_not_put_into_the_same_folder(run, capsys):
+    before = (run / "command.json").read_bytes()
+    assert main(["train", "--out", str(run), "--width", "16"]) == 2
+    assert f"already holds a run: continue it with --resume {run}" in one_line_of(capsys)
+    assert (run / "command.json").read_bytes() == before
+
+
+def test_another_configuration_is_refused(run, capsys):
+    before = (run / "command.json").read_bytes()
+    assert main(["train", "--resume", str(run), "--learning-rate", "1"]) == 2
+    assert "config.learning_rate: saved 0.0003, requested 1.0" in one_line_of(capsys)
+    assert (run / "command.json").read_bytes() == before
+
+
+def test_a_nan_loss_is_one_line_and_another_status(run, capsys, monkeypatch):
+    def fit(*args, **kwargs):
+        raise rl.NonFiniteLossError("update 3: value_loss of seed 0 is not finite", None, 3)
+
+    monkeypatch.setattr(rl, "fit", fit)
+    assert main(["train", "--resume", str(run)]) == 1
+    assert one_line_of(capsys) == "memoalg: update 3: value_loss of seed 0 is not finite"
+
+
+def test_ctrl_c_says_how_to_go_on(run, capsys, monkeypatch):
+    def fit(*args, **kwargs):
+        raise KeyboardInterrupt("stopped after update 3; saved")
+
+    monkeypatch.setattr(rl, "fit", fit)
+    assert main(["train", "--resume", str(run), "--steps", "777"]) == 130
+    text = capsys.readouterr().err
+    assert f"to go on: memoalg train --resume {run} --steps 777" in text
+    assert "memoalg: stopped after update 3; saved" in text
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(run, monkeypatch):
+    def fit(*args, **kwargs):
+        raise ValueError("incompatible shapes")
+
+    monkeypatch.setattr(rl, "fit", fit)
+    with pytest.raises(ValueError, match="incompatible shapes"):
+        main(["train", "--resume", str(run)])
+
+
+# Lists and explanations
+
+
+def test_envs(capsys):
+    assert main(["envs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["id", "random", "memoryless", "optimum"]
+    assert any(x.split()[:2] == ["popgym/RepeatPreviousEasy", "-0.5"] for x in lines)
+    assert len(lines) == 1 + len(ma.envs.names())
+
+
+def test_models(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(ma.nn.names())
+
+
+@pytest.mark.parametrize("name", ma.nn.names())
+def test_explain_every_model(name, capsys):
+    assert main(["explain", name, "--length", "64", "--width", "8"]) == 0
+    text = capsys.readouterr().out
+    assert "for 64 steps" in text or "has no monoid" in text
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]], ids=str)
+def test_help_lists_the_commands(argv, capsys):
+    assert main(argv) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in _main.COMMANDS)
+
+
+@pytest.mark.parametrize("command", _main.COMMANDS)
+def test_every_command_has_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"memoalg {command}" in text
+
+
+def test_help_of_train_comes_from_the_config_classes(capsys):
+    main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Adam's step size" in text
+    assert "Least time between two checkpoints, in seconds" in text
+    assert "(default: popgym/RepeatPreviousEasy)" in text
+
+
+# Mistakes: one line, status 2
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("trian", "unknown command 'trian'; did you mean train?"),
+        ("xyzzy", "unknown command 'xyzzy'; there are train, eval"),
+        ("train --memory gruu", "unknown model 'gruu'; nearest: gru"),
+        ("train --env popgym/RepeatPreviousEsy", "nearest: popgym/RepeatPreviousEasy"),
+        ("train --learning-rat 1", "nearest: --learning-rate"),
+        ("train --steps many", "--steps: invalid literal for int"),
+        ("train --steps 0", "steps must be an int of at least 1, got 0"),
+        ("train --seeds 0", "seeds must be an int of at least 1, got 0"),
+        ("train --width 0", "width must be an int of at least 1"),
+        ("train --num-envs 6", "cannot be split into minibatches=4"),
+        ("train --discount 1.5", "discount must lie in [0, 1]"),
+        ("train --resume nowhere", "nowhere does not exist: it has no command.json"),
+        ("train --resume .", "was not made by `memoalg train`"),
+        ("train --out a extra", "extra"),
+        ("eval", "Missing from memoalg eval: PATH Run folder"),
+        ("eval nowhere", "nowhere does not exist"),
+        ("plot", "name at least one run folder"),
+        ("plot nowhere", "nowhere is no run folder"),
+        ("explain lruu", "unknown model 'lruu'; nearest: lru"),
+        ("explain lru --length -1", "--length is a number of steps, got -1"),
+        ("envs --all", "--all"),
+    ],
+)
+def test_mistakes(argv, message, capsys, monkeypatch, tmp_path, without_hook):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv.split()) == 2
+    line = one_line_of(capsys)
+    assert line.startswith("memoalg: ")
+    assert message in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_eval_of_a_run_without_a_checkpoint(capsys, monkeypatch, tmp_path, trained):
+    monkeypatch.chdir(tmp_path)
+    source = trained / "runs/RepeatFirstEasy-none-seed3"
+    for name in ("config.json", "command.json"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    assert main(["eval", "."]) == 2
+    assert "there is no checkpoint in checkpoints" in one_line_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("missing", "argv", "extra"),
+    [
+        ("tyro", "envs", "cli"),
+        ("gymnax", "train --env gymnax/CartPole-v1", "gymnax"),
+        ("matplotlib.figure", "plot {run}", "plot"),
+    ],
+)
+def test_a_missing_extra(missing, argv, extra, capsys, monkeypatch, run):
+    if missing == "tyro":
+        monkeypatch.setattr(_main, "find_spec", lambda name: None)
+    else:
+        monkeypatch.setitem(sys.modules, missing, None)
+        monkeypatch.setitem(sys.modules, missing.split(".")[0], None)
+    assert main(argv.format(run=run).split()) == 2
+    assert f'pip install "memoalg[{extra}]"' in one_line_of(capsys)
+
+
+def test_a_warning_is_one_line(capsys, monkeypatch):
+    import warnings
+
+    class Command:
+        @staticmethod
+        def run(argv):
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")
+                warnings.warn("damaged\n  checkpoint", stacklevel=1)
+
+    monkeypatch.setattr(_main.importlib, "import_module", lambda name: Command)
+    assert main(["envs"]) == 0
+    assert one_line_of(capsys) == "memoalg: warning: damaged checkpoint"
+
+
+BOX = """
+╭─ Unrecognized options ──────────────────────╮
+│ Unrecognized options: --learning-rat, 3     │
+│ ─────────────────────────────────────────── │
+│ Perhaps you meant:                          │
+│     --learning-rate FLOAT                   │
+│         Adam's step size. (default: 0.0003) │
+│ ─────────────────────────────────────────── │
+│ For full helptext, run memoalg train --help │
+╰─────────────────────────────────────────────╯
+"""
+
+
+ASCII_BOX = """
+ Unrecognized options
+ ---------------------------------------------
+  Unrecognized options: --learning-rat, 3
+  ---------------------------------------------
+  Perhaps you meant:
+      --learning-rate FLOAT
+          Adam's step size. (default: 0.0003)
+"""
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        (BOX, "Unrecognized options: --learning-rat, 3; nearest: --learning-rate"),
+        (ASCII_BOX, "Unrecognized options: --learning-rat, 3; nearest: --learning-rate"),
+        ("no box\nat all\n", "no box at all"),
+        ("", ""),
+    ],
+)
+def test_condense(box, expected):
+    assert condense(box) == expected
+
+
+def test_the_installed_command_ends_with_the_status():
+    """Through a real process: the exit status, one line, no traceback, and no jax where none is."""
+    code = "import sys; from memoalg.cli import main; s = main(); print('jax' in sys.modules); "
+    code += "sys.exit(s)"
+    root = str(Path(importlib.util.find_spec("memoalg").origin).parents[1])  # type: ignore
+    result = subprocess.run(
+        [sys.executable, "-c", code, "trian"],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr == "memoalg: unknown command 'trian'; did you mean train?\n"
