@@ -6,18 +6,18 @@
 The layers, in the same widths everywhere (float32, start flags with an episode of 64 steps on
 average, states at every step read out):
 
-- LRU: input and output 128, 128 complex states; B and C complex, D a vector, λ from ν and θ, γ
-  normalised. memax and the plain scan have exactly these parameters; in memoalg whatever `LRU`
-  has by default.
-- linear attention: input and output 128, one head, keys and values 64, feature map elu + 1, no
-  biases but the output's. memax's normaliser is the last key instead of the sum of keys, which
-  makes its numbers differ and saves it one addition.
+- LRU: input and output 128, 128 complex states; λ from ν and θ, γ, and complex B and C. D is a
+  vector in memax and in the plain scan, and a full matrix in memoalg (which may have unequal input
+  and output sizes): memoalg does a fifth more arithmetic.
+- linear attention: input and output 128, one head, keys and values 64, feature map elu + 1. memax
+  and the plain scan add the input to the output, memoalg has biases on keys, queries and values
+  instead. memax's normaliser is the last key instead of the sum of keys: its numbers differ.
 
 The plain scan is what one writes by hand: projections for all steps at once, then `lax.scan`
 over a batched step that selects the reset, then the output projection; gradients by autodiff.
 `forward` is (last carry, outputs) of a batch; `gradient` is that of a weighted sum of outputs in
-parameters and inputs; `build` is trace + compile with jax's
-caches emptied, median of three; times are CPU-seconds.
+parameters and inputs; `build` is trace + compile with jax's caches emptied, median of three; times
+are CPU-seconds.
 """
 
 import argparse
@@ -89,10 +89,10 @@ class PlainAttention(eqx.Module):
 def plain_lru(setting: Setting, key: Array) -> Peer:
     width, states = setting.width, setting.lru_states
     keys = jax.random.split(key, 7)
-    modulus = jax.random.uniform(keys[0], states, minval=0.4, maxval=0.999)
+    modulus = jax.random.uniform(keys[0], (states,), minval=0.4, maxval=0.999)
     parameters = PlainLRU(
         nu_log=jnp.log(-jnp.log(modulus)),
-        theta_log=jnp.log(jax.random.uniform(keys[1], states, minval=0.01, maxval=3.0)),
+        theta_log=jnp.log(jax.random.uniform(keys[1], (states,), minval=0.01, maxval=3.0)),
         gamma_log=0.5 * jnp.log1p(-(modulus**2)),
         b=(random(keys[2], states, width), random(keys[3], states, width)),
         c=(random(keys[4], width, states), random(keys[5], width, states)),
@@ -119,11 +119,14 @@ def plain_lru_forward(p: PlainLRU, xs: Array, start: Array) -> tuple[Array, Arra
 def plain_attention(setting: Setting, key: Array) -> Peer:
     width, size = setting.width, setting.key_size
     keys = jax.random.split(key, 4)
-    projections = [random(k, width, size) for k in keys[:3]]
-    return Peer(
-        PlainAttention(*projections, random(keys[3], size, width), jnp.zeros(width)),
-        plain_attention_forward,
+    parameters = PlainAttention(
+        key=random(keys[0], width, size),
+        query=random(keys[1], width, size),
+        value=random(keys[2], width, size),
+        output=random(keys[3], size, width),
+        bias=jnp.zeros(width),
     )
+    return Peer(parameters, plain_attention_forward)
 
 
 def plain_attention_forward(p: PlainAttention, xs: Array, start: Array) -> tuple[Any, Array]:
@@ -251,7 +254,8 @@ def programs(peer: Peer, setting: Setting, length: int, batch: int) -> Programs:
         return peer.forward(eqx.combine(arrays, static), xs, start)
 
     def weighted_sum(arrays_and_xs, start):
-        return jnp.vdot(forward(*arrays_and_xs, start)[1], weights)
+        arrays, xs = arrays_and_xs
+        return jnp.vdot(forward(arrays, xs, start)[1], weights)
 
     def gradient(arrays, xs, start):
         return jax.grad(weighted_sum)((arrays, xs), start)

@@ -165,7 +165,8 @@ class Worker:
         )
 
     def ask(self, word: str) -> Any:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write(word + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()

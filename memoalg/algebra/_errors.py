@@ -12,3 +12,7 @@ class AlgebraTypeError(TypeError):
         >>> issubclass(ma.AlgebraTypeError, TypeError)
         True
     """
+
+
+# A traceback names what a user can import.
+AlgebraTypeError.__module__ = "memoalg"

@@ -23,6 +23,10 @@ class LawError(AssertionError):
     """
 
 
+# A traceback names what a user can import.
+LawError.__module__ = "memoalg.laws"
+
+
 def check(monoid: AbstractSemigroup, elements: Any, *, tolerance: float = 64.0) -> list[str]:
     """Check every law that applies, on all cyclic triples of the given elements.
 

@@ -102,11 +102,11 @@ def other_file(data):
 @pytest.mark.parametrize("damage", [cut_off, emptied, flipped, last_byte_flipped, other_file])
 def test_a_damaged_checkpoint_is_passed_over(damage, tmp_path):
     like = {"x": jnp.arange(100)}
-    for update in (1, 2):
+    for update in (1, 3):
         save_checkpoint(tmp_path, {"x": jnp.arange(100) + update}, update=update)
     newest = _checkpoint.checkpoint_paths(tmp_path)[-1]
     newest.write_bytes(damage(newest.read_bytes()))
-    with pytest.warns(UserWarning, match=r"damaged checkpoint.*00000002.*00000001.*is used"):
+    with pytest.warns(UserWarning, match=r"damaged checkpoint.*00000003.*00000001.*is used"):
         found = load_checkpoint(tmp_path, like)
     assert found.update == 1
     same(found.state, {"x": jnp.arange(100) + 1})
@@ -157,15 +157,16 @@ class FullDisk:
         return getattr(self.file, name)
 
 
+@pytest.mark.parametrize("update", [1, 2])
 @pytest.mark.parametrize("room", [0, 30, 400])
-def test_a_full_disk_leaves_the_last_one(room, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_last_one(room, update, tmp_path, monkeypatch):
     state = {"x": jnp.arange(1000)}
     save_checkpoint(tmp_path, state, update=1, keep=1)
     with monkeypatch.context() as patch:
         full = partial(FullDisk.open, room)
         patch.setattr(_checkpoint, "open", full, raising=False)
         with pytest.raises(OSError, match="No space left"):
-            save_checkpoint(tmp_path, state, update=2, keep=1)
+            save_checkpoint(tmp_path, state, update=update, keep=1)
     assert os.listdir(tmp_path) == ["checkpoint-00000001.ckpt"]
     same(load_checkpoint(tmp_path, state).state, state)
 

@@ -44,6 +44,10 @@ def test_strata_are_resampled_by_themselves():
     """Two strata far apart: between them there is no variance to see."""
     scores = np.array([[0.0, 100.0]] * 10)
     assert bootstrap_interval(scores) == (50.0, 50.0)
+    # Opposite noise in both: drawing whole rows would always give 0.
+    noise = np.random.default_rng(5).normal(size=(50, 1))
+    low, high = bootstrap_interval(np.concatenate([noise, -noise], axis=1))
+    assert high - low > 0.1
 
 
 def test_the_interval_covers_as_often_as_it_says():

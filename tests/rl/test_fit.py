@@ -13,6 +13,7 @@ import pytest
 
 from memoalg import rl
 from memoalg.rl import NoProgress, RunFolder, _checkpoint, _run
+from memoalg.rl._metrics import RowFile
 from memoalg.rl._progress import AbstractProgress
 
 from .fake_algorithm import FRAMES, FakeAlgorithm, FakeConfig
@@ -98,6 +99,15 @@ def test_evaluation_has_a_stream_of_its_own(plain):
     noise = (seen - np.asarray(plain.state.agent.params["w"][0])) / 0.1
     for key in (plain.state.key, KEY):
         assert not np.allclose(noise, jax.random.normal(key, (4,)), atol=1e-3)
+
+
+def test_every_evaluation_draws_anew(tmp_path):
+    """Of an agent that does not change."""
+    algo = FakeAlgorithm(FakeConfig(rate=0.0))
+    fit(algo, checkpoint_dir=tmp_path, evaluate_every=10 * FRAMES)
+    first, second = RunFolder(tmp_path).evaluation_rows()
+    assert first["update"] != second["update"]
+    assert first["returns"] != second["returns"]
 
 
 def test_steps_are_rounded_up_to_whole_updates():
@@ -287,6 +297,25 @@ def test_a_full_disk_names_the_last_good_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=message):
         fit(checkpoint_dir=tmp_path, chunk=2, checkpoint_seconds=0)
     assert rl.load_run(tmp_path, FakeAlgorithm()).update == 2
+
+
+def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_on_them(tmp_path, monkeypatch):
+    """Otherwise a power cut could leave a checkpoint whose rows are gone."""
+    order = []
+    real, sync = _checkpoint.save_checkpoint, RowFile.sync
+
+    def save(*args, **kwargs):
+        order.append("save")
+        return real(*args, **kwargs)
+
+    def synced(self):
+        order.append("sync")
+        sync(self)
+
+    monkeypatch.setattr(_checkpoint, "save_checkpoint", save)
+    monkeypatch.setattr(RowFile, "sync", synced)
+    fit(steps=2 * FRAMES, checkpoint_dir=tmp_path)
+    assert order == ["sync", "sync", "sync", "save"]
 
 
 @pytest.mark.parametrize(
