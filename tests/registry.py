@@ -158,6 +158,7 @@ LAYERS: dict[str, Any] = {
     "lru": lambda key: ma.nn.LRU(3, 2, 5, key=key),
     "linear_attention": lambda key: ma.nn.LinearAttention(3, 2, 4, value_size=5, key=key),
     "gru": lambda key: ma.nn.GRU(3, 4, key=key),
+    "position": lambda key: ma.nn.PositionalEncoding(3),
     "mlp": lambda key: ma.nn.MLP(3, 2, key=key),
     "residual": lambda key: ma.nn.Residual(ma.nn.LRU(3, 3, 4, key=key)),
     "parallel": lambda key: ma.nn.Parallel(

@@ -13,6 +13,7 @@ from ._linear_attention import NormalisedOuterSum as NormalisedOuterSum
 from ._lru import LRU as LRU
 from ._memoroid import AbstractMemoroid as AbstractMemoroid
 from ._memoroid import Memoroid as Memoroid
+from ._position import PositionalEncoding as PositionalEncoding
 from ._recurrent import AbstractRecurrent as AbstractRecurrent
 from ._registry import describe_model as describe_model
 from ._registry import make as make

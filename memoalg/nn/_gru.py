@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._product import dense_product
 from ._linear import Linear
 from ._recurrent import AbstractRecurrent
 
@@ -48,8 +49,13 @@ class GRU(AbstractRecurrent):
         self.in_size, self.out_size = in_size, out_size
 
     def project(self, x: Float[Array, " in"]) -> Float[Array, " projected"]:
-        # The candidate's inner bias rides along, so that `activate` needs no learnable array.
-        return jnp.concatenate([self.inputs(x), self.candidate_bias])
+        return self.inputs(x)
+
+    def recur(self, state: Float[Array, "*time state"]) -> Float[Array, "*time gates"]:
+        none = jnp.zeros(2 * self.out_size, self.candidate_bias.dtype)
+        product = dense_product(state, self.recurrent)
+        bias = jnp.concatenate([none, self.candidate_bias])
+        return product + jnp.broadcast_to(bias, product.shape)
 
     def activate(
         self,
@@ -58,10 +64,10 @@ class GRU(AbstractRecurrent):
         projected: Float[Array, " projected"],
     ) -> Float[Array, " state"]:
         reset_h, update_h, new_h = jnp.split(recurred, 3)
-        reset_x, update_x, new_x, bias = jnp.split(projected, 4)
+        reset_x, update_x, new_x = jnp.split(projected, 3)
         reset = jax.nn.sigmoid(reset_x + reset_h)
         update = jax.nn.sigmoid(update_x + update_h)
-        new = jnp.tanh(new_x + reset * (new_h + bias))
+        new = jnp.tanh(new_x + reset * new_h)
         return new + update * (state - new)
 
     def initial_state(self) -> Float[Array, " state"]:

@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._product import dense_product
+
 
 class Linear(eqx.Module):
     r"""$y = W x + b$ on one vector, $W$ orthogonal at first, $b = 0$.
@@ -30,4 +32,4 @@ class Linear(eqx.Module):
         self.bias = jnp.zeros(out_size)
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
-        return self.weight @ x + self.bias
+        return dense_product(x, self.weight) + self.bias

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._product import dense_product
 from .._typing import DTypeLike
 from ..algebra import AbstractMonoid
 from ..algebra._ground import fixed_dtype
@@ -121,7 +122,7 @@ class LinearAttention(AbstractMemoroid):
         return NormalisedOuterSum(self.key_size, self.value_size, self.project.weight.dtype)
 
     def _rows(self, x: Array, first: int, last: int) -> Array:
-        return self.project.weight[first:last] @ x + self.project.bias[first:last]
+        return dense_product(x, self.project.weight[first:last]) + self.project.bias[first:last]
 
     def encode(self, x: Float[Array, " in"]) -> tuple[Array, Array]:
         pair = self._rows(x, self.key_size, 2 * self.key_size + self.value_size)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
+from .._product import dense_product
 from .._typing import common_dtype, complex_dtype_of
 from ..algebra import AbstractMonoid, Affine, Fixed
 from ._memoroid import AbstractMemoroid
@@ -91,7 +92,7 @@ class LRU(AbstractMemoroid):
         return jax.lax.complex(modulus * jnp.cos(phase), modulus * jnp.sin(phase))
 
     def encode(self, x: Float[Array, " in"]) -> tuple[Fixed, Complex[Array, " state"]]:
-        pair = (self.B.reshape(-1, self.in_size) @ x).reshape(2, self.state_size)
+        pair = dense_product(x, self.B.reshape(-1, self.in_size)).reshape(2, self.state_size)
         real, imaginary = _wide(jnp.exp(self.gamma_log)[None] * pair)
         return Fixed(self.eigenvalues), jax.lax.complex(real, imaginary)
 
@@ -99,7 +100,9 @@ class LRU(AbstractMemoroid):
         self, read: Complex[Array, " state"], x: Float[Array, " in"]
     ) -> Float[Array, " out"]:
         real, imaginary = read.real.astype(self.C.dtype), read.imag.astype(self.C.dtype)
-        return self.C[0] @ real - self.C[1] @ imaginary + self.D @ x
+        # One product: [Re C, -Im C, D] [Re h, Im h, x].
+        weight = jnp.concatenate([self.C[0], -self.C[1], self.D], axis=1)
+        return dense_product(jnp.concatenate([real, imaginary, x]), weight)
 
 
 def _wide(x: Array) -> Array:

@@ -40,6 +40,10 @@ class AbstractRecurrent(AbstractLayer):
         """What the input contributes: all steps at once, outside the loop."""
 
     @abc.abstractmethod
+    def recur(self, state: Float[Array, "*time state"]) -> Float[Array, "*time gates"]:
+        """The product of the recurrent weight with the state, and a bias if there is one."""
+
+    @abc.abstractmethod
     def activate(
         self,
         state: Float[Array, " state"],
@@ -75,9 +79,14 @@ class AbstractRecurrent(AbstractLayer):
         if xs.shape[0] == 0:
             return carry, jnp.zeros((0, *carry.shape), carry.dtype)
         projected = jax.vmap(self.project)(xs)
-        entering, states = self._states(carry, projected, start)
-        recurred = entering @ self.recurrent.T
-        states = self._attach(states, entering, recurred, projected, carry, start)
+        stopped = jax.lax.stop_gradient(self)
+        states, recurred = stopped._loop(*jax.lax.stop_gradient((carry, projected)), start)
+        entering = _entering(states, carry, self.initial_state(), start)
+        # The value of this product is never read, so the compiler drops it. What it leaves is its
+        # gradient: delta_t s_{t-1}^T of all steps and sequences as one product.
+        path = self.recur(jax.lax.stop_gradient(entering))
+        still = jax.lax.stop_gradient((states, entering, recurred, self.recurrent, start))
+        states = self._attach(still, (path, projected, carry, self.initial_state()))
         return states[-1], states
 
     def step(
@@ -85,33 +94,24 @@ class AbstractRecurrent(AbstractLayer):
     ) -> tuple[Float[Array, " state"], Float[Array, " state"]]:
         check_step(self, x, start)
         entering = carry if start is None else tree_where(start, self.initial_state(), carry)
-        state = self.activate(entering, self.recurrent @ entering, self.project(x))
+        state = self.activate(entering, self.recur(entering), self.project(x))
         return state, state
 
-    def _states(self, carry: Array, projected: Array, start: Array | None) -> tuple[Array, Array]:
-        """(state entering each step, state after it), without gradient."""
-        stopped = jax.lax.stop_gradient((self.recurrent, self.initial_state(), carry, projected))
-        weight, initial, carry, projected = stopped
+    def _loop(self, carry: Array, projected: Array, start: Array | None) -> tuple[Array, Array]:
+        """(state after each step, its recurred part), to be called without gradient."""
+        initial = self.initial_state()
 
         def body(before: Array, now: tuple) -> tuple[Array, tuple[Array, Array]]:
             reset, inputs = now
             entering = before if reset is None else tree_where(reset, initial, before)
-            after = self.activate(entering, weight @ entering, inputs)
-            return after, (entering, after)
+            recurred = self.recur(entering)
+            after = self.activate(entering, recurred, inputs)
+            return after, (after, recurred)
 
-        _, (entering, states) = jax.lax.scan(body, carry, (start, projected))
-        return entering, states
+        return jax.lax.scan(body, carry, (start, projected))[1]
 
-    def _attach(
-        self,
-        states: Array,
-        entering: Array,
-        recurred: Array,
-        projected: Array,
-        carry: Array,
-        start: Array | None,
-    ) -> Array:
-        """`states`, differentiable in the recurred and projected parts and the states that enter."""
+    def _attach(self, still: tuple, moving: tuple) -> Array:
+        """The states, differentiable in (recurred parts, projected parts, carry, initial state)."""
         static = eqx.filter(self, lambda leaf: not eqx.is_array(leaf))
         activate = functools.partial(type(self).activate, static)
 
@@ -121,17 +121,22 @@ class AbstractRecurrent(AbstractLayer):
             return still[0]
 
         def forward(still: tuple, moving: tuple) -> tuple[Array, tuple]:
-            return still[0], (still[1:], moving[:2])
+            return still[0], (still[1:], moving[1])
 
         def backward(residuals: tuple, states_bar: Array) -> tuple[None, tuple]:
-            (entering, weight, start), (recurred, projected) = residuals
+            (entering, recurred, weight, start), projected = residuals
             return None, _adjoint(
                 activate, weight, entering, recurred, projected, start, states_bar
             )
 
         attach.defvjp(forward, backward)
-        still = jax.lax.stop_gradient((states, entering, self.recurrent, start))
-        return attach(still, (recurred, projected, carry, self.initial_state()))
+        return attach(still, moving)
+
+
+def _entering(states: Array, carry: Array, initial: Array, start: Array | None) -> Array:
+    """The state that enters each step."""
+    before = jnp.concatenate([carry[None], states[:-1]])
+    return before if start is None else jnp.where(start[:, None], initial[None], before)
 
 
 def _adjoint(

@@ -13,6 +13,7 @@ from ._layer import AbstractLayer
 from ._linear import Linear
 from ._linear_attention import LinearAttention
 from ._lru import LRU
+from ._position import PositionalEncoding
 
 Block = Callable[[int, PRNGKeyArray], AbstractLayer]
 
@@ -23,8 +24,9 @@ def _lru(width: int, key: PRNGKeyArray) -> AbstractLayer:
 
 
 def _linear_attention(width: int, key: PRNGKeyArray) -> AbstractLayer:
-    """`x + LinearAttention(x)`, with keys and values of a quarter of the width."""
-    return Residual(LinearAttention(width, width, max(width // 4, 1), key=key))
+    """`x + LinearAttention(x + position)`, with keys and values of half the width."""
+    attention = LinearAttention(width, width, max(width // 2, 1), key=key)
+    return Residual(Serial(PositionalEncoding(width), attention))
 
 
 def _gru(width: int, key: PRNGKeyArray) -> AbstractLayer:

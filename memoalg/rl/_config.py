@@ -6,6 +6,10 @@ import equinox as eqx
 class PPOConfig(eqx.Module):
     """Hyper-parameters of `PPO`.
 
+    The learning rate and the decay of the advantages were chosen on POPGym's RepeatPrevious and
+    PositionOnlyCartPole with an LRU. The customary 3e-4 and 0.95 learn all of these too; the repeat
+    tasks, where an action pays at once, then take two to four times as many frames.
+
     Attributes:
         num_envs: Environments stepped side by side.
         num_steps: Steps of each environment per update.
@@ -39,12 +43,12 @@ class PPOConfig(eqx.Module):
     num_steps: int = 128
     epochs: int = 4
     minibatches: int = 4
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     anneal_frames: int | None = None
     adam_eps: float = 1e-5
     max_grad_norm: float = 0.5
     discount: float = 0.99
-    gae_decay: float = 0.95
+    gae_decay: float = 0.8
     clip: float = 0.2
     value_clip: float | None = 0.2
     entropy: float = 0.01

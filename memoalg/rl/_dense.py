@@ -24,5 +24,6 @@ class Dense(eqx.Module):
         self.bias = jnp.zeros(out_size)
 
     def __call__(self, x: Float[Array, "... in"]) -> Float[Array, "... out"]:
-        y = x @ self.weight
+        # Flattened, so that the weight gradient is a plain product of rank 2.
+        y = (x.reshape(-1, x.shape[-1]) @ self.weight).reshape(*x.shape[:-1], self.weight.shape[1])
         return y + jnp.broadcast_to(self.bias, y.shape)

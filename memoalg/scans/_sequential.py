@@ -102,29 +102,26 @@ class Loop(eqx.Module):
         constants, state, steps = eqx.combine(moving, still)
         if self.reads_states:
             last, states = self._scan(constants, state, steps)
-            return (last, states), (moving, still, states)
+            return (last, states), (moving, still, self._shifted(state, states))
 
         def body(before: PyTree, now: PyTree) -> tuple[PyTree, PyTree]:
             after, read = self.step(constants, before, now)
-            return after, (read, after)
+            return after, (read, before)
 
-        last, (reads, states) = jax.lax.scan(
+        last, (reads, befores) = jax.lax.scan(
             body, state, steps, reverse=self.reverse, unroll=self.unroll
         )
-        return (last, reads), (moving, still, states)
+        return (last, reads), (moving, still, befores)
 
     def _backward(self, residuals: PyTree, cotangents: PyTree) -> tuple[PyTree, None]:
-        moving, still, states = residuals
-        _, state, _ = eqx.combine(moving, still)
+        moving, still, befores = residuals
         moving_constants, _, moving_steps = moving
         (still_constants, _, still_steps) = still
         last_bar, reads_bar = _without_float0(cotangents)
-        length = jax.tree.leaves(states)[0].shape[0]
 
         def body(carry: PyTree, now: PyTree) -> tuple[PyTree, PyTree]:
             after_bar, constants_bar = carry
-            index, moving_now, still_now, read_bar = now
-            before = self._state_before(index, length, state, states)
+            before, moving_now, still_now, read_bar = now
             moving_before, still_before = split_inexact(before)
 
             def step(constants: PyTree, before: PyTree, now: PyTree) -> PyTree:
@@ -141,21 +138,20 @@ class Loop(eqx.Module):
             return (before_bar, constants_bar), now_bar
 
         carry = (last_bar, jax.tree.map(jnp.zeros_like, moving_constants))
-        steps = (jnp.arange(length), moving_steps, still_steps, reads_bar)
+        steps = (befores, moving_steps, still_steps, reads_bar)
         (state_bar, constants_bar), steps_bar = jax.lax.scan(
             body, carry, steps, reverse=not self.reverse, unroll=self.unroll
         )
         return (constants_bar, state_bar, steps_bar), None
 
-    def _state_before(self, index: Array, length: int, state: PyTree, states: PyTree) -> PyTree:
-        """The state that entered step `index`: the neighbour's, or the given one at the beginning."""
-        neighbour = index + 1 if self.reverse else index - 1
-        first = index == (length - 1 if self.reverse else 0)
-        clipped = jnp.clip(neighbour, 0, length - 1)
-        earlier = jax.tree.map(
-            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, clipped, keepdims=False), states
-        )
-        return tree_where(first, state, earlier)
+    def _shifted(self, state: PyTree, states: PyTree) -> PyTree:
+        """The state that entered each step: the neighbour's, or the given one at the beginning."""
+
+        def shift(first: Array, leaf: Array) -> Array:
+            parts = [leaf[1:], first[None]] if self.reverse else [first[None], leaf[:-1]]
+            return jnp.concatenate(parts)
+
+        return jax.tree.map(shift, state, states)
 
 
 def _without_float0(cotangents: PyTree) -> PyTree:

@@ -103,7 +103,7 @@ def test_a_recurrent_layer_remembers_and_forgets_at_starts(name):
     changed = call(layer, layer.init_carry(), XS.at[4].add(1.0), never)[1]
     moved = np.any(np.asarray(changed != call(layer, layer.init_carry(), XS, never)[1]), axis=-1)
     assert moved[4]
-    assert moved[5:].any() == (name not in ("mlp", "stack-none"))
+    assert moved[5:].any() == (name not in ("mlp", "stack-none", "position"))
 
 
 def test_a_learned_initial_state_gets_its_gradient_from_every_start():
@@ -248,6 +248,7 @@ LRU = ma.nn.LRU(3, 2, 4, key=KEY)
         (lambda: ma.nn.Residual(LRU), ValueError, "in_size=3 but out_size=2"),
         (lambda: ma.nn.Pointwise(3), TypeError, "Pointwise takes a function"),
         (lambda: ma.nn.Memoroid(jnp.tanh, jnp.tanh, jnp.add), TypeError, "needs a monoid first"),
+        (lambda: ma.nn.PositionalEncoding(0), ValueError, "size must be at least 1"),
         (lambda: ma.nn.LRU(3, 2, 4, r_max=1.0, key=KEY), ValueError, "r_min < r_max < 1"),
         (
             lambda: ma.nn.make("lur", in_size=1, out_size=1, key=KEY),

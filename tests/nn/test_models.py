@@ -170,6 +170,16 @@ def test_linear_attention_weights_sum_to_one():
     np.testing.assert_allclose(reads, values, rtol=1e-5)
 
 
+def test_positions_count_from_the_last_start():
+    layer = ma.nn.PositionalEncoding(3, base=50.0)
+    ys = layer(layer.init_carry(), jnp.asarray(XS, jnp.float32), jnp.asarray(START))[1]
+    n, position = 0, []
+    for begins in START:
+        n = 1 if begins else n + 1
+        position.append([np.sin(n), np.cos(n), np.sin(n / 50.0 ** (2 / 3))])
+    np.testing.assert_allclose(ys, XS + np.array(position), atol=1e-5)
+
+
 def test_an_empty_memory_reads_zero_with_zero_gradient():
     monoid = ma.nn.NormalisedOuterSum(3, 2)
     read = lambda query: monoid.read(monoid.identity(), query).sum()
@@ -188,4 +198,5 @@ def test_the_recurrent_weight_gets_one_product_outside_the_loop():
     loops = [e for e in jax.make_jaxpr(jax.grad(loss))(layer).eqns if e.primitive.name == "scan"]
     assert len(loops) == 2
     for loop in loops:
-        assert str(loop.params["jaxpr"]).count("dot_general") == 1
+        text = str(loop.params["jaxpr"])
+        assert text.count("dot_general") + text.count("memoalg_dense_product") == 1

@@ -231,7 +231,7 @@ def test_check_raises():  # that it passes is its doctest
         """Its sequence call resets one step late."""
 
         def __call__(self, carry, xs, start, *, method=None):
-            return super().__call__(carry, xs, jnp.roll(start, 1), method=method)
+            return super().__call__(carry, xs, jnp.roll(start, 1))
 
     broken = ma.rl.PPO(Ticker(), None, ma.rl.ActorCritic(lambda n, k: Late(n, n), width=4), CONFIG)
     with pytest.raises(RuntimeError, match=r"largest \|ratio - 1\| is .* allowed is 1e-04"):
