@@ -48,8 +48,9 @@ class GRU(AbstractRecurrent):
         self.candidate_bias = jnp.zeros(out_size)
         self.in_size, self.out_size = in_size, out_size
 
-    def project(self, x: Float[Array, " in"]) -> Float[Array, " projected"]:
-        return self.inputs(x)
+    def project(self, x: Float[Array, " in"]) -> tuple[tuple[Array, ...], Array]:
+        reset, update, new = jnp.split(self.inputs(x), 3)
+        return (reset, update), new
 
     def recur(self, state: Float[Array, "*time state"]) -> Float[Array, "*time gates"]:
         none = jnp.zeros(2 * self.out_size, self.candidate_bias.dtype)
@@ -60,14 +61,12 @@ class GRU(AbstractRecurrent):
     def activate(
         self,
         state: Float[Array, " state"],
-        recurred: Float[Array, " gates"],
-        projected: Float[Array, " projected"],
+        gates: tuple[Float[Array, " state"], ...],
+        rest: tuple[Float[Array, " state"], ...],
+        own: Float[Array, " state"],
     ) -> Float[Array, " state"]:
-        reset_h, update_h, new_h = jnp.split(recurred, 3)
-        reset_x, update_x, new_x = jnp.split(projected, 3)
-        reset = jax.nn.sigmoid(reset_x + reset_h)
-        update = jax.nn.sigmoid(update_x + update_h)
-        new = jnp.tanh(new_x + reset * new_h)
+        reset, update = jax.nn.sigmoid(gates[0]), jax.nn.sigmoid(gates[1])
+        new = jnp.tanh(own + reset * rest[0])
         return new + update * (state - new)
 
     def initial_state(self) -> Float[Array, " state"]:

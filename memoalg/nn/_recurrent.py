@@ -18,39 +18,48 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from .._tree import first_difference, shape_of, tree_where
 from ..scans import AbstractMethod, Associative, Auto
 from ._check import check_sequence, check_step
 from ._layer import AbstractLayer
 
+Parts = tuple[tuple[Array, ...], tuple[Array, ...]]
+"""Gates (recurred and projected parts added) and the rest of the recurred part."""
+
 
 class AbstractRecurrent(AbstractLayer):
     """A cell with one recurrent weight and an elementwise rest; the carry is its state vector.
 
-    A cell writes `project`, `activate` and `initial_state`; loop, reset, adjoint and `step` are
-    inherited.
+    The rows of `recurrent` are blocks of the state's size. For the first of them the input's part is
+    simply added (`gates`); what is left is the cell's own affair (`rest`). Telling the two apart saves
+    a third of what the gradient stores. A cell writes `project`, `recur`, `activate` and
+    `initial_state`; loop, reset, adjoint and `step` are inherited.
     """
 
     recurrent: eqx.AbstractVar[Float[Array, "gates state"]]
 
     @abc.abstractmethod
-    def project(self, x: Float[Array, " in"]) -> Float[Array, " projected"]:
-        """What the input contributes: all steps at once, outside the loop."""
+    def project(self, x: Float[Array, " in"]) -> tuple[tuple[Array, ...], PyTree[Array]]:
+        """What the input contributes, all steps at once, outside the loop: (added to the gates, own).
+
+        One array per gate: slicing a wider one inside the loop costs more than the loop's product.
+        """
 
     @abc.abstractmethod
     def recur(self, state: Float[Array, "*time state"]) -> Float[Array, "*time gates"]:
-        """The product of the recurrent weight with the state, and a bias if there is one."""
+        """The product of the state with `recurrent`, and biases inside it."""
 
     @abc.abstractmethod
     def activate(
         self,
         state: Float[Array, " state"],
-        recurred: Float[Array, " gates"],
-        projected: Float[Array, " projected"],
+        gates: tuple[Float[Array, " state"], ...],
+        rest: tuple[Float[Array, " state"], ...],
+        own: PyTree[Array],
     ) -> Float[Array, " state"]:
-        """The next state, elementwise: holds no learnable arrays and no product."""
+        """The next state, elementwise: reads no learnable arrays and forms no product."""
 
     @abc.abstractmethod
     def initial_state(self) -> Float[Array, " state"]:
@@ -79,14 +88,11 @@ class AbstractRecurrent(AbstractLayer):
         if xs.shape[0] == 0:
             return carry, jnp.zeros((0, *carry.shape), carry.dtype)
         projected = jax.vmap(self.project)(xs)
-        stopped = jax.lax.stop_gradient(self)
-        states, recurred = stopped._loop(*jax.lax.stop_gradient((carry, projected)), start)
-        entering = _entering(states, carry, self.initial_state(), start)
-        # The value of this product is never read, so the compiler drops it. What it leaves is its
-        # gradient: delta_t s_{t-1}^T of all steps and sequences as one product.
-        path = self.recur(jax.lax.stop_gradient(entering))
-        still = jax.lax.stop_gradient((states, entering, recurred, self.recurrent, start))
-        states = self._attach(still, (path, projected, carry, self.initial_state()))
+        states, entering, parts = self._run(carry, projected, start)
+        # This product's value is never read, so XLA drops it. What stays is its gradient: the sum of
+        # delta_t s_{t-1}^T over all steps, and all sequences, as one product.
+        recurred = self.recur(jax.lax.stop_gradient(entering))
+        states = self._attach(states, entering, parts, (recurred, projected, carry), start)
         return states[-1], states
 
     def step(
@@ -94,24 +100,41 @@ class AbstractRecurrent(AbstractLayer):
     ) -> tuple[Float[Array, " state"], Float[Array, " state"]]:
         check_step(self, x, start)
         entering = carry if start is None else tree_where(start, self.initial_state(), carry)
-        state = self.activate(entering, self.recur(entering), self.project(x))
+        state, _ = self._advance(entering, *self.project(x))
         return state, state
 
-    def _loop(self, carry: Array, projected: Array, start: Array | None) -> tuple[Array, Array]:
-        """(state after each step, its recurred part), to be called without gradient."""
-        initial = self.initial_state()
+    def _advance(
+        self, entering: Array, added: tuple[Array, ...], own: PyTree[Array]
+    ) -> tuple[Array, Parts]:
+        recurred = self.recur(entering)
+        blocks = jnp.split(recurred, recurred.shape[0] // entering.shape[0])
+        gates = tuple(block + x for block, x in zip(blocks, added, strict=False))
+        rest = tuple(blocks[len(added) :])
+        return self.activate(entering, gates, rest, own), (gates, rest)
 
-        def body(before: Array, now: tuple) -> tuple[Array, tuple[Array, Array]]:
+    def _run(
+        self, carry: Array, projected: PyTree[Array], start: Array | None
+    ) -> tuple[Array, Array, Parts]:
+        """(states, states that entered, gates and rest) of every step, without gradient."""
+        model, carry, projected = jax.lax.stop_gradient((self, carry, projected))
+        initial = model.initial_state()
+
+        def body(before: Array, now: tuple) -> tuple[Array, tuple[Array, Parts]]:
             reset, inputs = now
             entering = before if reset is None else tree_where(reset, initial, before)
-            recurred = self.recur(entering)
-            after = self.activate(entering, recurred, inputs)
-            return after, (after, recurred)
+            after, parts = model._advance(entering, *inputs)
+            return after, (after, parts)
 
-        return jax.lax.scan(body, carry, (start, projected))[1]
+        _, (states, parts) = jax.lax.scan(body, carry, (start, projected))
+        entering = jnp.concatenate([carry[None], states[:-1]])
+        if start is not None:
+            entering = jnp.where(start[:, None], jnp.broadcast_to(initial, states.shape), entering)
+        return states, entering, parts
 
-    def _attach(self, still: tuple, moving: tuple) -> Array:
-        """The states, differentiable in (recurred parts, projected parts, carry, initial state)."""
+    def _attach(
+        self, states: Array, entering: Array, parts: Parts, moving: tuple, start: Array | None
+    ) -> Array:
+        """`states`, differentiable in `moving`: recurred and projected parts and the carry."""
         static = eqx.filter(self, lambda leaf: not eqx.is_array(leaf))
         activate = functools.partial(type(self).activate, static)
 
@@ -121,48 +144,43 @@ class AbstractRecurrent(AbstractLayer):
             return still[0]
 
         def forward(still: tuple, moving: tuple) -> tuple[Array, tuple]:
-            return still[0], (still[1:], moving[1])
+            _, (_, own), _, _ = moving
+            return still[0], (*still[1:], own)
 
         def backward(residuals: tuple, states_bar: Array) -> tuple[None, tuple]:
-            (entering, recurred, weight, start), projected = residuals
-            return None, _adjoint(
-                activate, weight, entering, recurred, projected, start, states_bar
-            )
+            entering, weight, start, parts, own = residuals
+            return None, _adjoint(activate, entering, weight, start, parts, own, states_bar)
 
         attach.defvjp(forward, backward)
-        return attach(still, moving)
-
-
-def _entering(states: Array, carry: Array, initial: Array, start: Array | None) -> Array:
-    """The state that enters each step."""
-    before = jnp.concatenate([carry[None], states[:-1]])
-    return before if start is None else jnp.where(start[:, None], initial[None], before)
+        still = jax.lax.stop_gradient((states, entering, self.recurrent, start, parts))
+        return attach(still, (*moving, self.initial_state()))
 
 
 def _adjoint(
     activate: Any,
-    weight: Array,
     entering: Array,
-    recurred: Array,
-    projected: Array,
+    weight: Array,
     start: Array | None,
+    parts: Parts,
+    own: PyTree[Array],
     states_bar: Array,
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, PyTree[Array], Array, Array]:
     """Cotangents of the recurred and projected parts, of the carry and of the initial state."""
 
     def body(carry: tuple[Array, Array], now: tuple) -> tuple[tuple[Array, Array], tuple]:
         after_bar, initial_bar = carry
-        reset, state_bar, state, recur, inputs = now
-        _, pull = jax.vjp(activate, state, recur, inputs)
-        before_bar, recurred_bar, projected_bar = pull(after_bar + state_bar)
-        before_bar = before_bar + recurred_bar @ weight
+        reset, state_bar, state, (gates, rest), own = now
+        _, pull = jax.vjp(activate, state, gates, rest, own)
+        before_bar, gates_bar, rest_bar, own_bar = pull(after_bar + state_bar)
+        before_bar = before_bar + jnp.concatenate([*gates_bar, *rest_bar]) @ weight
         if reset is not None:
             zeros = jnp.zeros_like(before_bar)
             initial_bar = initial_bar + tree_where(reset, before_bar, zeros)
             before_bar = tree_where(reset, zeros, before_bar)
-        return (before_bar, initial_bar), (recurred_bar, projected_bar)
+        return (before_bar, initial_bar), (gates_bar, rest_bar, own_bar)
 
     zeros = jnp.zeros_like(entering[0])
-    steps = (start, states_bar, entering, recurred, projected)
-    bars, (recurred_bar, projected_bar) = jax.lax.scan(body, (zeros, zeros), steps, reverse=True)
-    return recurred_bar, projected_bar, *bars
+    steps = (start, states_bar, entering, parts, own)
+    bars, (gates_bar, rest_bar, own_bar) = jax.lax.scan(body, (zeros, zeros), steps, reverse=True)
+    recurred_bar = jnp.concatenate([*gates_bar, *rest_bar], axis=-1)
+    return recurred_bar, (gates_bar, own_bar), *bars

@@ -24,8 +24,8 @@ def _lru(width: int, key: PRNGKeyArray) -> AbstractLayer:
 
 
 def _linear_attention(width: int, key: PRNGKeyArray) -> AbstractLayer:
-    """`x + LinearAttention(x + position)`, with keys and values of half the width."""
-    attention = LinearAttention(width, width, max(width // 2, 1), key=key)
+    """`x + LinearAttention(x + position)`, with keys and values of a quarter of the width."""
+    attention = LinearAttention(width, width, max(width // 4, 1), key=key)
     return Residual(Serial(PositionalEncoding(width), attention))
 
 

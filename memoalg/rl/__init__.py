@@ -16,9 +16,9 @@ from ._curves import summary_interval as summary_interval
 from ._distributions import AbstractDistribution as AbstractDistribution
 from ._distributions import Categorical as Categorical
 from ._distributions import DiagonalNormal as DiagonalNormal
-from ._errors import check_sizes as check_sizes
 from ._errors import FitArgumentError as FitArgumentError
 from ._errors import NonFiniteLossError as NonFiniteLossError
+from ._errors import check_sizes as check_sizes
 from ._fit import fit as fit
 from ._folder import RunFolder as RunFolder
 from ._load import evaluate_run as evaluate_run
@@ -34,13 +34,13 @@ from ._progress import NoProgress as NoProgress
 from ._progress import Report as Report
 from ._progress import TextProgress as TextProgress
 from ._result import FitResult as FitResult
-from ._rollout import collect as collect
 from ._rollout import Rollout as Rollout
+from ._rollout import collect as collect
 from ._seeds import Algorithm as Algorithm
+from ._state import SEED_AXES as SEED_AXES
 from ._state import AgentState as AgentState
 from ._state import Evaluation as Evaluation
 from ._state import Metrics as Metrics
 from ._state import RolloutState as RolloutState
-from ._state import SEED_AXES as SEED_AXES
 from ._state import SharedState as SharedState
 from ._state import TrainState as TrainState
