@@ -12,6 +12,8 @@ What it does, so that the comparison is fair:
 - the GRU's three gates share one matrix for the input and one for the carry (flax's cell uses six
   separate ones, which is 8 % slower here). Forming the input's product for all steps before the
   scan was tried and is no faster on a CPU, so it is written in the cell, where one expects it;
+- products are written `x @ w` on (time, environments) arrays, as one does. On rows flattened
+  beforehand XLA's weight gradients are faster, and the whole loop by 8 %;
 - PureJaxRL's own network has a second torso for the value, 15 % more arithmetic; this one does not;
 - the carry is reset where an episode starts, the carry before the rollout is stored, and the
   first minibatch's probability ratio is exactly what the rollout computed;

@@ -105,7 +105,7 @@ def test_a_second_run_is_not_put_into_the_same_folder(run, capsys):
 def test_another_configuration_is_refused(run, capsys):
     before = (run / "command.json").read_bytes()
     assert main(["train", "--resume", str(run), "--learning-rate", "1"]) == 2
-    assert "config.learning_rate: saved 0.0003, requested 1.0" in one_line_of(capsys)
+    assert "config.learning_rate: saved 0.001, requested 1.0" in one_line_of(capsys)
     assert (run / "command.json").read_bytes() == before
 
 
@@ -270,7 +270,7 @@ BOX = """
 │ ─────────────────────────────────────────── │
 │ Perhaps you meant:                          │
 │     --learning-rate FLOAT                   │
-│         Adam's step size. (default: 0.0003) │
+│         Adam's step size. (default: 0.001) │
 │ ─────────────────────────────────────────── │
 │ For full helptext, run memoalg train --help │
 ╰─────────────────────────────────────────────╯
@@ -284,7 +284,7 @@ ASCII_BOX = """
   ---------------------------------------------
   Perhaps you meant:
       --learning-rate FLOAT
-          Adam's step size. (default: 0.0003)
+          Adam's step size. (default: 0.001)
 """
 
 

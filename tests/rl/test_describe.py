@@ -73,7 +73,7 @@ def test_ppo_is_described_by_what_it_was_given():
     algo = ma.rl.PPO(env, params, ma.rl.ActorCritic("gru", width=4), ma.rl.PPOConfig())
     found = describe(algo)
     assert set(found) == {"class", "env", "params", "agent", "config"}
-    assert found["config"]["learning_rate"] == 3e-4
+    assert found["config"]["learning_rate"] == 1e-3
     assert found["agent"]["memory"] == "gru"
     json.dumps(found, allow_nan=False)
 
