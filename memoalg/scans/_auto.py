@@ -15,8 +15,10 @@ from ._planner import plan
 class Auto(AbstractMethod):
     """The method that [`memoalg.plan`][] chooses for the platform on which the program is compiled.
 
-    The choice is made when the program is lowered (`lax.platform_dependent`), not by asking for a
-    default device: the same traced function runs a loop on a CPU and a tree on a GPU.
+    Where an accelerator is present the choice is made when the program is lowered
+    (`lax.platform_dependent`): the same traced function runs a loop on a CPU and a tree on a GPU. In a
+    process that has only a CPU the loop alone is traced, which halves tracing; to compile for another
+    platform from there, give a method.
 
     Example:
         >>> import jax.numpy as jnp, memoalg as ma
@@ -37,7 +39,8 @@ class Auto(AbstractMethod):
         length = _length(generators, resets)
         on_cpu = plan(monoid, length=length, platform="cpu").method
         elsewhere = plan(monoid, length=length, platform="cuda").method
-        if on_cpu == elsewhere:
+        # Both branches cost tracing; where no accelerator is present there is nothing to choose.
+        if on_cpu == elsewhere or jax.default_backend() == "cpu":
             return on_cpu.run(monoid, state, generators, resets, initial_state, queries, reverse)
 
         def execute(method: AbstractMethod, *arrays: Any) -> tuple[PyTree, PyTree]:

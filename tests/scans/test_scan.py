@@ -149,10 +149,12 @@ def test_a_start_at_the_first_step_takes_the_initial_state_and_later_ones_never_
         np.testing.assert_array_equal(states, [2, 1, 101])
 
 
-def test_auto_traces_one_program_for_all_platforms():
+def test_auto_traces_one_program_for_all_platforms(monkeypatch):
     """The choice is made when lowering: the jaxpr asks for the platform, the CPU program has a loop."""
     run = lambda x: ma.scan(ma.Add(), x, method=ma.Auto())
     x = jnp.ones(100)
+    assert "platform_index" not in str(jax.make_jaxpr(run)(x))  # nothing to choose without a GPU
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert "platform_index" in str(jax.make_jaxpr(run)(x))
     text = jax.jit(run).lower(x).compile().as_text() or ""
     assert "while" in text
