@@ -155,6 +155,7 @@ def test_auto_traces_one_program_for_all_platforms(monkeypatch):
     x = jnp.ones(100)
     assert "platform_index" not in str(jax.make_jaxpr(run)(x))  # nothing to choose without a GPU
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    run = lambda x: ma.scan(ma.Add(), x, method=ma.Auto())
     assert "platform_index" in str(jax.make_jaxpr(run)(x))
     text = jax.jit(run).lower(x).compile().as_text() or ""
     assert "while" in text
