@@ -54,10 +54,12 @@ class FitResult:
 
 
 def complete_values(evaluation: Evaluation, name: str) -> list[np.ndarray]:
+    """One field of an evaluation, of the complete episodes of each seed."""
     values = np.asarray(getattr(evaluation, name))
     return [v[c] for v, c in zip(values, np.asarray(evaluation.complete), strict=True)]
 
 
 def interval_text(returns: Sequence[np.ndarray]) -> str:
+    """Mean return of all seeds with its interval, as text."""
     mean, low, high = summary_interval([list(map(float, r)) for r in returns])
     return f"evaluation return {mean:.3f} (95 % interval {low:.3f} to {high:.3f})"

@@ -14,6 +14,7 @@ from ._method import AbstractMethod
 
 
 def check_method(method: Any) -> None:
+    """A method is an object: neither its class nor its name."""
     if not isinstance(method, AbstractMethod):
         raise TypeError(
             f"method must be a method object such as ma.Sequential(), got {method!r}"
