@@ -1,8 +1,8 @@
 """One dense product that stays one product under `jax.vmap`, in its gradient too.
 
 `jax.vmap` of `weight @ x` over environments and steps makes a product with two batch axes. XLA's CPU
-backend turns its weight gradient (a contraction over both) into a transposing copy and a slow general
-kernel: twice the time of the same product on flattened rows. The batching rule of this primitive
+backend turns its weight gradient (a contraction over both) into a transposing copy and a general
+kernel, which is slower than the same product on flattened rows. The batching rule of this primitive
 flattens, so that forward and gradient are plain matrix products of rank 2.
 """
 

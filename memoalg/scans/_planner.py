@@ -29,7 +29,7 @@ def plan(monoid: AbstractMonoid, *, length: int, platform: str) -> Plan:
 
     | platform | length | method |
     |---|---|---|
-    | `"cpu"` | any | `Sequential`: one loop, least memory; a tree takes 2 to 20 times as long |
+    | `"cpu"` | any | `Sequential`: one loop, least memory |
     | others | below 64 | `Sequential`: a tree would launch more kernels than it saves |
     | others | 64 and more | `Associative`: O(log T) launches instead of O(T) |
 

@@ -23,7 +23,7 @@ class Sequential(AbstractMethod):
     `Associative()` under `jax.jvp` and `jax.jacfwd`.
 
     Arguments:
-        unroll: steps per iteration of the compiled loop. On CPUs anything above 1 is slower.
+        unroll: steps per iteration of the compiled loop.
 
     Raises:
         ValueError: where `unroll` is not a positive int.
