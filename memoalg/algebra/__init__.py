@@ -10,6 +10,11 @@ from ._describe import describe as describe
 from ._dual import Dual as Dual
 from ._errors import AlgebraTypeError as AlgebraTypeError
 from ._fixed import Fixed as Fixed
+from ._inverse import group_in as group_in
+from ._inverse import has_zero as has_zero
+from ._inverse import inverse as inverse
+from ._inverse import is_invertible as is_invertible
+from ._inverse import zero as zero
 from ._map import Isomorphism as Isomorphism
 from ._map import Map as Map
 from ._max import Max as Max
@@ -21,6 +26,11 @@ from ._multiply import Multiply as Multiply
 from ._resettable import Resettable as Resettable
 from ._semidirect import Affine as Affine
 from ._semidirect import SemidirectProduct as SemidirectProduct
+from ._traits import Tracks as Tracks
 from ._traits import has_embedding as has_embedding
 from ._traits import has_identity as has_identity
+from ._traits import is_commutative as is_commutative
+from ._traits import is_elementwise as is_elementwise
+from ._traits import is_idempotent as is_idempotent
+from ._traits import tracks as tracks
 from ._with_identity import WithIdentity as WithIdentity

@@ -8,6 +8,8 @@ from jaxtyping import Array
 from .._typing import DTypeLike, Shape, as_shape
 from ._ground import fixed_dtype
 from ._monoid import AbstractMonoid
+from ._traits import is_commutative, is_elementwise
+from ._inverse import inverse, is_invertible
 
 
 class Add(AbstractMonoid[Array]):
@@ -37,3 +39,24 @@ class Add(AbstractMonoid[Array]):
 
     def combine(self, left: Array, right: Array) -> Array:
         return jnp.add(left, right)
+
+
+@is_commutative.register
+def _(monoid: Add) -> bool:
+    return True
+
+
+@is_elementwise.register
+def _(monoid: Add) -> bool:
+    return True
+
+
+@is_invertible.register
+def _(monoid: Add) -> bool:
+    # Unsigned integers wrap round, so they are invertible too; bools are not numbers.
+    return monoid.dtype != np.bool_
+
+
+@inverse.register
+def _(monoid: Add, element: Array) -> Array:
+    return jnp.negative(element)

@@ -6,8 +6,10 @@ import numpy as np
 from jaxtyping import Array
 
 from .._typing import DTypeLike, Shape, as_shape
-from ._ground import fixed_dtype
+from ._ground import fixed_dtype, largest, require_ordered, smallest
 from ._monoid import AbstractMonoid
+from ._traits import is_commutative, is_elementwise, is_idempotent
+from ._inverse import has_zero, zero
 
 
 class Max(AbstractMonoid[Array]):
@@ -37,19 +39,35 @@ class Max(AbstractMonoid[Array]):
         self.dtype = fixed_dtype(dtype)
 
     def __check_init__(self) -> None:
-        if jnp.issubdtype(self.dtype, jnp.complexfloating):
-            raise ValueError(
-                f"Max needs an ordered dtype, got {self.dtype.name}; use the real parts"
-            )
+        require_ordered("Max", self.dtype)
 
     def identity(self) -> Array:
-        return jnp.full(self.shape, _smallest(self.dtype), self.dtype)
+        return jnp.full(self.shape, smallest(self.dtype), self.dtype)
 
     def combine(self, left: Array, right: Array) -> Array:
         return jnp.maximum(left, right)
 
 
-def _smallest(dtype: np.dtype) -> float | int | bool:
-    if jnp.issubdtype(dtype, jnp.floating):
-        return -np.inf
-    return False if dtype == np.bool_ else int(jnp.iinfo(dtype).min)
+@is_commutative.register
+def _(monoid: Max) -> bool:
+    return True
+
+
+@is_idempotent.register
+def _(monoid: Max) -> bool:
+    return True
+
+
+@is_elementwise.register
+def _(monoid: Max) -> bool:
+    return True
+
+
+@has_zero.register
+def _(monoid: Max) -> bool:
+    return True
+
+
+@zero.register
+def _(monoid: Max) -> Array:
+    return jnp.full(monoid.shape, largest(monoid.dtype), monoid.dtype)

@@ -8,6 +8,8 @@ from jaxtyping import Array
 from .._typing import DTypeLike, Shape, as_shape
 from ._ground import fixed_dtype
 from ._monoid import AbstractMonoid
+from ._traits import Tracks, is_commutative, is_elementwise, tracks
+from ._inverse import group_in, has_zero, zero
 
 
 class Multiply(AbstractMonoid[Array]):
@@ -37,3 +39,35 @@ class Multiply(AbstractMonoid[Array]):
 
     def combine(self, left: Array, right: Array) -> Array:
         return jnp.multiply(left, right)
+
+
+@is_commutative.register
+def _(monoid: Multiply) -> bool:
+    return True
+
+
+@is_elementwise.register
+def _(monoid: Multiply) -> bool:
+    return True
+
+
+@has_zero.register
+def _(monoid: Multiply) -> bool:
+    return True
+
+
+@zero.register
+def _(monoid: Multiply) -> Array:
+    return jnp.zeros(monoid.shape, monoid.dtype)
+
+
+@tracks.register
+def _(monoid: Multiply) -> Tracks:
+    # Signs follow parity; complex phases follow clocks. Whole numbers mod a power of two do too.
+    return Tracks.ABELIAN if monoid.dtype != np.bool_ else Tracks.NOTHING
+
+
+@group_in.register
+def _(monoid: Multiply) -> tuple[Array, ...]:
+    one = jnp.ones(monoid.shape, monoid.dtype)
+    return (-one,) if tracks(monoid) else ()

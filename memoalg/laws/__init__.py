@@ -3,3 +3,5 @@
 from ._check import LawError as LawError
 from ._check import check as check
 from ._laws import laws_of as laws_of
+from ._draw import Source as Source
+from ._draw import draw as draw
