@@ -10,7 +10,7 @@ import jax
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from jaxtyping import Array, Float
+from jaxtyping import Array, Num
 
 from ._typing import common_dtype
 
@@ -18,8 +18,8 @@ _rows_p = Primitive("memoalg_dense_product")
 
 
 def dense_product(
-    x: Float[Array, "*batch in"], weight: Float[Array, "out in"]
-) -> Float[Array, "*batch out"]:
+    x: Num[Array, "*batch in"], weight: Num[Array, "out in"]
+) -> Num[Array, "*batch out"]:
     """`weight @ x` for every vector x on the last axis, in the common dtype of both."""
     dtype = common_dtype(x.dtype, weight.dtype)
     rows = x.reshape(-1, x.shape[-1]).astype(dtype)

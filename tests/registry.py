@@ -33,6 +33,18 @@ MONOIDS = {
     "count": lambda dtype: ma.Add((), jnp.int32),
     "multiply": lambda dtype: ma.Multiply((2, 2), dtype),
     "max": lambda dtype: ma.Max(3, dtype),
+    "min": lambda dtype: ma.Min(3, dtype),
+    "arg-max": lambda dtype: ma.ArgMax(3, dtype),
+    "log-sum-exp": lambda dtype: ma.LogSumExp(3, dtype),
+    "any": lambda dtype: ma.Any(3),
+    "all": lambda dtype: ma.All(3),
+    "first": lambda dtype: ma.First(3, dtype),
+    "last": lambda dtype: ma.Last(3, dtype),
+    "recent": lambda dtype: ma.Recent(2, 4, dtype),
+    "count-saturating": lambda dtype: ma.Count(3),
+    "moments": lambda dtype: ma.Moments(3, dtype),
+    "unit-beside": lambda dtype: ma.Unit() * ma.Add(3, dtype),
+    "log-affine": lambda dtype: ma.LogAffine(3, dtype),
     "affine": lambda dtype: ma.Affine(3, dtype),
     "affine-complex": lambda dtype: ma.Affine(3, complex_of(dtype)),
     "affine-rows": lambda dtype: ma.SemidirectProduct(ma.Multiply(2, dtype), ma.Add((2, 3), dtype)),
@@ -57,8 +69,21 @@ def at_step(tree, t):
 
 @functools.singledispatch
 def sample(monoid, key, length) -> Any:
-    """Reachable elements with a leading axis, in float64 precision of a fixed seed."""
-    raise NotImplementedError(type(monoid))
+    """Reachable elements with a leading axis, the same numbers in every dtype. Default: what is drawn."""
+    described = drawn(monoid, key, length)
+    # A monoid without leaves, `Unit`, has nothing to map over.
+    return jax.vmap(monoid.expand)(described) if jax.tree.leaves(described) else described
+
+
+def drawn(monoid, key, length):
+    """Mild generators as the law kit draws them, rounded to float32: the same with and without x64."""
+    seed = int(np.asarray(jax.random.key_data(key)).astype(np.int64).sum())
+
+    def rounded(leaf):
+        narrow = {"float64": np.float32, "complex128": np.complex64}.get(leaf.dtype.name, leaf.dtype)
+        return jnp.asarray(leaf.astype(narrow).astype(leaf.dtype))
+
+    return jax.tree.map(rounded, ma.laws.draw(monoid, ma.laws.Source(seed, length, mild=True)))
 
 
 def _normal(key, shape, dtype):
@@ -133,8 +158,9 @@ def _(monoid: ma.nn.NormalisedOuterSum, key, length) -> Any:
 
 @functools.singledispatch
 def generators(monoid, key, length) -> Any:
-    """What `trajectory` is given: the elements, unless the monoid has a cheaper description."""
-    return sample(monoid, key, length)
+    """What `trajectory` is given: the elements where they are registered, otherwise what is drawn."""
+    is_registered = sample.dispatch(type(monoid)) is not sample.dispatch(object)
+    return (sample if is_registered else drawn)(monoid, key, length)
 
 
 @generators.register

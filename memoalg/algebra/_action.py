@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from .._typing import common_dtype
+from ._traits import is_elementwise
 
 
 class AbstractAction(eqx.Module):
@@ -96,3 +97,8 @@ def _multiply_leaf(base: Array, acting: Array) -> Array:
 def _shift_leaf(base: Array, acting: Array) -> Array:
     wide, offset = _aligned(base, acting)
     return (wide + offset).astype(base.dtype)
+
+
+@is_elementwise.register
+def _(action: MultiplyAction | ShiftAction) -> bool:
+    return True

@@ -7,9 +7,9 @@ from jaxtyping import Array
 
 from .._typing import DTypeLike, Shape, as_shape
 from ._ground import fixed_dtype
+from ._inverse import inverse, is_invertible
 from ._monoid import AbstractMonoid
 from ._traits import is_commutative, is_elementwise
-from ._inverse import inverse, is_invertible
 
 
 class Add(AbstractMonoid[Array]):

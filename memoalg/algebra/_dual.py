@@ -6,8 +6,17 @@ import jax
 from jaxtyping import PyTree
 
 from .._typing import Element
+from ._inverse import group_in, has_zero, inverse, is_invertible, zero
 from ._monoid import AbstractCombinator, AbstractMonoid, AbstractSemigroup
-from ._traits import has_embedding, has_identity
+from ._traits import (
+    Tracks,
+    has_embedding,
+    has_identity,
+    is_commutative,
+    is_elementwise,
+    is_idempotent,
+    tracks,
+)
 
 
 class Dual(AbstractCombinator[Element]):
@@ -55,3 +64,49 @@ def _(monoid: Dual) -> bool:
 @has_embedding.register
 def _(monoid: Dual) -> bool:
     return has_identity(monoid)
+
+
+@is_commutative.register
+def _(monoid: Dual) -> bool:
+    return is_commutative(monoid.monoid)
+
+
+@is_idempotent.register
+def _(monoid: Dual) -> bool:
+    return is_idempotent(monoid.monoid)
+
+
+@is_elementwise.register
+def _(monoid: Dual) -> bool:
+    return is_elementwise(monoid.monoid)
+
+
+@is_invertible.register
+def _(monoid: Dual) -> bool:
+    return is_invertible(monoid.monoid)
+
+
+@has_zero.register
+def _(monoid: Dual) -> bool:
+    return has_zero(monoid.monoid)
+
+
+@inverse.register
+def _(monoid: Dual, element: Any) -> Any:
+    return inverse(monoid.monoid, element)
+
+
+@zero.register
+def _(monoid: Dual) -> Any:
+    return zero(monoid.monoid)
+
+
+@tracks.register
+def _(monoid: Dual) -> Tracks:
+    return tracks(monoid.monoid)
+
+
+@group_in.register
+def _(monoid: Dual) -> tuple[Any, ...]:
+    # (a • b) and (b • a) have the same order, so the relations hold in the mirror image too.
+    return group_in(monoid.monoid)

@@ -4,7 +4,8 @@ import functools
 from typing import Any
 
 from .._typing import Element
-from ._monoid import AbstractMonoid, AbstractSemigroup
+from ._monoid import AbstractMonoid, AbstractSemigroup, DirectProduct
+from ._traits import tracks
 
 
 @functools.singledispatch
@@ -89,3 +90,36 @@ def group_in(monoid: AbstractMonoid[Element, Any]) -> tuple[Element, ...]:
         -1.0
     """
     return ()
+
+
+@is_invertible.register
+def _(monoid: DirectProduct) -> bool:
+    return all(is_invertible(factor) for factor in monoid.factors)
+
+
+@inverse.register
+def _(monoid: DirectProduct, element: Any) -> Any:
+    pairs = zip(monoid.factors, element, strict=True)
+    return tuple(inverse(factor, x) for factor, x in pairs)
+
+
+@has_zero.register
+def _(monoid: DirectProduct) -> bool:
+    return all(has_zero(factor) for factor in monoid.factors)
+
+
+@zero.register
+def _(monoid: DirectProduct) -> Any:
+    return tuple(zero(factor) for factor in monoid.factors)
+
+
+@group_in.register
+def _(monoid: DirectProduct) -> tuple[Any, ...]:
+    """The group of the richest factor, with identities beside it."""
+    richest = max(monoid.factors, key=tracks, default=None)
+    if richest is None:
+        return ()
+    return tuple(
+        tuple(g if factor is richest else factor.identity() for factor in monoid.factors)
+        for g in group_in(richest)
+    )

@@ -6,11 +6,14 @@ from typing import Any, Generic, TypeVar
 import equinox as eqx
 from jaxtyping import PyTree
 
+from ._functions import compose
+from ._inverse import group_in, has_zero, inverse, is_invertible, zero
 from ._monoid import AbstractCombinator, AbstractMonoid
-from ._traits import has_embedding
+from ._traits import Tracks, has_embedding, is_commutative, is_idempotent, tracks
 
 Source = TypeVar("Source")
 Target = TypeVar("Target")
+Further = TypeVar("Further")
 State = TypeVar("State")
 
 
@@ -31,6 +34,16 @@ class Isomorphism(eqx.Module, Generic[Source, Target]):
 
     forward: Callable[[Source], Target] = eqx.field(static=True)
     backward: Callable[[Target], Source] = eqx.field(static=True)
+
+    def then(self, other: "Isomorphism[Target, Further]") -> "Isomorphism[Source, Further]":
+        """This isomorphism, then `other`."""
+        return Isomorphism(
+            compose(self.forward, other.forward), compose(other.backward, self.backward)
+        )
+
+    def inverted(self) -> "Isomorphism[Target, Source]":
+        """The same pair, read the other way."""
+        return Isomorphism(self.backward, self.forward)
 
 
 class Map(AbstractCombinator[Target, State], Generic[Target, State]):
@@ -92,3 +105,45 @@ class Map(AbstractCombinator[Target, State], Generic[Target, State]):
 @has_embedding.register
 def _(monoid: Map) -> bool:
     return has_embedding(monoid.monoid)
+
+
+@is_commutative.register
+def _(monoid: Map) -> bool:
+    return is_commutative(monoid.monoid)
+
+
+@is_idempotent.register
+def _(monoid: Map) -> bool:
+    return is_idempotent(monoid.monoid)
+
+
+@is_invertible.register
+def _(monoid: Map) -> bool:
+    return is_invertible(monoid.monoid)
+
+
+@has_zero.register
+def _(monoid: Map) -> bool:
+    return has_zero(monoid.monoid)
+
+
+@inverse.register
+def _(monoid: Map, element: Any) -> Any:
+    return monoid.isomorphism.forward(
+        inverse(monoid.monoid, monoid.isomorphism.backward(element))
+    )
+
+
+@zero.register
+def _(monoid: Map) -> Any:
+    return monoid.isomorphism.forward(zero(monoid.monoid))
+
+
+@tracks.register
+def _(monoid: Map) -> Tracks:
+    return tracks(monoid.monoid)
+
+
+@group_in.register
+def _(monoid: Map) -> tuple[Any, ...]:
+    return tuple(monoid.isomorphism.forward(g) for g in group_in(monoid.monoid))

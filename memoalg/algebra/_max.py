@@ -7,9 +7,9 @@ from jaxtyping import Array
 
 from .._typing import DTypeLike, Shape, as_shape
 from ._ground import fixed_dtype, largest, require_ordered, smallest
+from ._inverse import has_zero, zero
 from ._monoid import AbstractMonoid
 from ._traits import is_commutative, is_elementwise, is_idempotent
-from ._inverse import has_zero, zero
 
 
 class Max(AbstractMonoid[Array]):

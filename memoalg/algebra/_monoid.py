@@ -201,38 +201,43 @@ class DirectProduct(AbstractCombinator[Element, State]):
     def identity(self) -> Element:
         return tuple(m.identity() for m in self._monoids)  # pyright: ignore[reportReturnType]
 
-    def combine(self, left: Any, right: Any) -> Element:
-        products = zip(self.factors, left, right, strict=True)
+    def combine(self, left: Element, right: Element) -> Element:
+        products = zip(self.factors, _parts(left), _parts(right), strict=True)
         return tuple(m.combine(x, y) for m, x, y in products)  # pyright: ignore[reportReturnType]
 
     def initial_state(self) -> State:
         return tuple(m.initial_state() for m in self._monoids)  # pyright: ignore[reportReturnType]
 
-    def act(self, state: Any, element: Any) -> State:
-        acts = zip(self._monoids, state, element, strict=True)
+    def act(self, state: State, element: Element) -> State:
+        acts = zip(self._monoids, _parts(state), _parts(element), strict=True)
         return tuple(m.act(s, x) for m, s, x in acts)  # pyright: ignore[reportReturnType]
 
-    def embed(self, state: Any) -> Element:
-        pairs = zip(self._monoids, state, strict=True)
+    def embed(self, state: State) -> Element:
+        pairs = zip(self._monoids, _parts(state), strict=True)
         return tuple(m.embed(s) for m, s in pairs)  # pyright: ignore[reportReturnType]
 
-    def project(self, element: Any) -> State:
-        pairs = zip(self._monoids, element, strict=True)
+    def project(self, element: Element) -> State:
+        pairs = zip(self._monoids, _parts(element), strict=True)
         return tuple(m.project(x) for m, x in pairs)  # pyright: ignore[reportReturnType]
 
     def expand(self, generator: Any) -> Element:
         pairs = zip(self._monoids, generator, strict=True)
         return tuple(m.expand(g) for m, g in pairs)  # pyright: ignore[reportReturnType]
 
-    def advance(self, state: Any, generator: Any) -> State:
-        steps = zip(self._monoids, state, generator, strict=True)
+    def advance(self, state: State, generator: Any) -> State:
+        steps = zip(self._monoids, _parts(state), generator, strict=True)
         return tuple(m.advance(s, g) for m, s, g in steps)  # pyright: ignore[reportReturnType]
 
-    def read(self, state: Any, query: Any) -> PyTree:
+    def read(self, state: State, query: Any) -> PyTree:
         """Each factor's own read; a factor whose query is None reads its state."""
-        reads = zip(self._monoids, state, query, strict=True)
+        reads = zip(self._monoids, _parts(state), query, strict=True)
         return tuple(s if q is None else m.read(s, q) for m, s, q in reads)
 
-    def canon(self, element: Any) -> Element:
-        pairs = zip(self._monoids, element, strict=True)
+    def canon(self, element: Element) -> Element:
+        pairs = zip(self._monoids, _parts(element), strict=True)
         return tuple(m.canon(x) for m, x in pairs)  # pyright: ignore[reportReturnType]
+
+
+def _parts(value: Any) -> Any:
+    """A tuple as a tuple: no type says that Element is one."""
+    return value

@@ -7,9 +7,9 @@ from jaxtyping import Array
 
 from .._typing import DTypeLike, Shape, as_shape
 from ._ground import fixed_dtype
+from ._inverse import group_in, has_zero, zero
 from ._monoid import AbstractMonoid
 from ._traits import Tracks, is_commutative, is_elementwise, tracks
-from ._inverse import group_in, has_zero, zero
 
 
 class Multiply(AbstractMonoid[Array]):

@@ -8,8 +8,9 @@ from jaxtyping import Array, Bool, PyTree
 
 from .._tree import tree_where
 from .._typing import Element, State
+from ._inverse import group_in
 from ._monoid import AbstractCombinator, AbstractMonoid, AbstractSemigroup
-from ._traits import has_embedding, has_identity
+from ._traits import Tracks, has_embedding, has_identity, is_idempotent, tracks
 
 
 class Resettable(AbstractCombinator[tuple[Element, Bool[Array, ""]], State]):
@@ -64,7 +65,9 @@ class Resettable(AbstractCombinator[tuple[Element, Bool[Array, ""]], State]):
     def identity(self) -> tuple[Element, Bool[Array, ""]]:
         return self._inner.identity(), jnp.zeros((), jnp.bool_)
 
-    def combine(self, left: Any, right: Any) -> tuple[Element, Bool[Array, ""]]:
+    def combine(
+        self, left: tuple[Element, Bool[Array, ""]], right: tuple[Element, Bool[Array, ""]]
+    ) -> tuple[Element, Bool[Array, ""]]:
         (x, started), (y, starts) = left, right
         if has_identity(self.monoid):
             product = self.monoid.combine(tree_where(starts, self._inner.identity(), x), y)
@@ -75,7 +78,7 @@ class Resettable(AbstractCombinator[tuple[Element, Bool[Array, ""]], State]):
     def initial_state(self) -> State:
         return self._inner.initial_state()
 
-    def act(self, state: State, element: Any) -> State:
+    def act(self, state: State, element: tuple[Element, Bool[Array, ""]]) -> State:
         x, starts = element
         return self._inner.act(tree_where(starts, self._inner.initial_state(), state), x)
 
@@ -104,3 +107,19 @@ def _(monoid: Resettable) -> bool:
 def _(monoid: Resettable) -> bool:
     # A state would have to say whether it lies after a start: only the full prefix knows.
     return False
+
+
+@is_idempotent.register
+def _(monoid: Resettable) -> bool:
+    return is_idempotent(monoid.monoid)
+
+
+@tracks.register
+def _(monoid: Resettable) -> Tracks:
+    return tracks(monoid.monoid)
+
+
+@group_in.register
+def _(monoid: Resettable) -> tuple[Any, ...]:
+    plain = jnp.zeros((), jnp.bool_)
+    return tuple((g, plain) for g in group_in(monoid.monoid))

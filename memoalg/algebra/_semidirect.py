@@ -10,8 +10,10 @@ from .._typing import DTypeLike, Shape
 from ._action import AbstractAction, multiply
 from ._add import Add
 from ._errors import AlgebraTypeError
+from ._inverse import group_in, inverse, is_invertible
 from ._monoid import AbstractCombinator, AbstractMonoid
 from ._multiply import Multiply
+from ._traits import Tracks, is_elementwise, tracks
 
 Acting = TypeVar("Acting")
 Base = TypeVar("Base")
@@ -126,3 +128,38 @@ def Affine(
     return SemidirectProduct(
         Multiply(shape, dtype if decay_dtype is None else decay_dtype), Add(shape, dtype), multiply
     )
+
+
+@is_elementwise.register
+def _(monoid: SemidirectProduct) -> bool:
+    return (
+        is_elementwise(monoid.acting)
+        and is_elementwise(monoid.base)
+        and is_elementwise(monoid.action)
+    )
+
+
+@is_invertible.register
+def _(monoid: SemidirectProduct) -> bool:
+    return is_invertible(monoid.acting) and is_invertible(monoid.base)
+
+
+@inverse.register
+def _(monoid: SemidirectProduct, element: Any) -> Any:
+    r"""$(a, b)^{-1} = (a^{-1}, b^{-1} \triangleleft a^{-1})$."""
+    a, b = element
+    undo = inverse(monoid.acting, a)
+    return undo, monoid.action(inverse(monoid.base, b), undo)
+
+
+@tracks.register
+def _(monoid: SemidirectProduct) -> Tracks:
+    # Both parts contain their groups; whether the action makes a richer one is not claimed.
+    return max(tracks(monoid.acting), tracks(monoid.base))
+
+
+@group_in.register
+def _(monoid: SemidirectProduct) -> tuple[Any, ...]:
+    if tracks(monoid.acting) >= tracks(monoid.base):
+        return tuple((g, monoid.base.identity()) for g in group_in(monoid.acting))
+    return tuple((monoid.acting.identity(), g) for g in group_in(monoid.base))

@@ -128,3 +128,23 @@ def tracks(monoid: AbstractSemigroup) -> Tracks:
         ('ABELIAN', 'ANY')
     """
     return Tracks.NOTHING
+
+
+@is_commutative.register
+def _(monoid: DirectProduct) -> bool:
+    return all(is_commutative(factor) for factor in monoid.factors)
+
+
+@is_idempotent.register
+def _(monoid: DirectProduct) -> bool:
+    return all(is_idempotent(factor) for factor in monoid.factors)
+
+
+@is_elementwise.register
+def _(monoid: DirectProduct) -> bool:
+    return all(is_elementwise(factor) for factor in monoid.factors)
+
+
+@tracks.register
+def _(monoid: DirectProduct) -> Tracks:
+    return max((tracks(factor) for factor in monoid.factors), default=Tracks.NOTHING)

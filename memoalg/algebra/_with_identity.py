@@ -8,7 +8,9 @@ from jaxtyping import Array, Bool, PyTree
 
 from .._tree import tree_where, zeros_of
 from .._typing import Element
+from ._inverse import has_zero, zero
 from ._monoid import AbstractCombinator, AbstractSemigroup
+from ._traits import is_commutative, is_idempotent
 
 
 class WithIdentity(AbstractCombinator[tuple[Element, Bool[Array, ""]]]):
@@ -38,7 +40,9 @@ class WithIdentity(AbstractCombinator[tuple[Element, Bool[Array, ""]]]):
     def identity(self) -> tuple[Element, Bool[Array, ""]]:
         return zeros_of(self.semigroup.element), jnp.zeros((), jnp.bool_)
 
-    def combine(self, left: Any, right: Any) -> tuple[Element, Bool[Array, ""]]:
+    def combine(
+        self, left: tuple[Element, Bool[Array, ""]], right: tuple[Element, Bool[Array, ""]]
+    ) -> tuple[Element, Bool[Array, ""]]:
         (x, x_valid), (y, y_valid) = left, right
         # The invalid operand is replaced before it is combined, so that junk in it (a zero that is
         # divided by, say) reaches neither the value nor the gradient.
@@ -49,3 +53,23 @@ class WithIdentity(AbstractCombinator[tuple[Element, Bool[Array, ""]]]):
     def canon(self, element: Any) -> tuple[Element, Bool[Array, ""]]:
         x, valid = element
         return tree_where(valid, x, zeros_of(self.semigroup.element)), valid
+
+
+@is_commutative.register
+def _(monoid: WithIdentity) -> bool:
+    return is_commutative(monoid.semigroup)
+
+
+@is_idempotent.register
+def _(monoid: WithIdentity) -> bool:
+    return is_idempotent(monoid.semigroup)
+
+
+@has_zero.register
+def _(monoid: WithIdentity) -> bool:
+    return has_zero(monoid.semigroup)
+
+
+@zero.register
+def _(monoid: WithIdentity) -> Any:
+    return zero(monoid.semigroup), jnp.ones((), jnp.bool_)

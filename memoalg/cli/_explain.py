@@ -1,9 +1,11 @@
 """`memoalg explain`."""
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 
 import jax
+import rich
 from tyro.conf import Positional
 
 import memoalg as ma
@@ -49,8 +51,16 @@ def run(argv: Sequence[str]) -> None:
         print(f"{options.model} has no monoid: it runs step by step, or has no memory at all")
     for layer in found:
         print(type(layer).__name__)
-        ma.explain(layer.monoid, length=options.length)
+        _show(ma.explain(layer.monoid, length=options.length, show=False))
 
 
 def _is_memoroid(node: object) -> bool:
     return isinstance(node, ma.nn.AbstractMemoroid)
+
+
+def _show(explanation: ma.Explanation) -> None:
+    # To a file or a pipe goes the plain text, unwrapped.
+    if sys.stdout.isatty():
+        rich.print(explanation)
+    else:
+        print(explanation)

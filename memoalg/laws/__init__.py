@@ -2,6 +2,10 @@
 
 from ._check import LawError as LawError
 from ._check import check as check
-from ._laws import laws_of as laws_of
 from ._draw import Source as Source
 from ._draw import draw as draw
+from ._laws import laws_of as laws_of
+
+from . import _draw_ground as _draw_ground  # isort: skip
+from . import _draw_matrix as _draw_matrix  # isort: skip
+from . import _draw_combinators as _draw_combinators  # isort: skip

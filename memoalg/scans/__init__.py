@@ -2,6 +2,7 @@
 
 from ._associative import Associative as Associative
 from ._auto import Auto as Auto
+from ._explain import Choice as Choice
 from ._explain import Explanation as Explanation
 from ._explain import explain as explain
 from ._method import AbstractMethod as AbstractMethod

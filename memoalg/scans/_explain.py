@@ -1,69 +1,150 @@
 """What the library understood of a monoid, and what it would do with it."""
 
 import dataclasses
+import enum
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jaxtyping import PyTree
 
 from .._tree import leaf_text, map_with_path, nbytes
-from ..algebra import AbstractMonoid, describe, has_embedding, has_identity
+from ..algebra import (
+    AbstractMonoid,
+    AbstractSemigroup,
+    describe,
+    has_embedding,
+    has_identity,
+    has_zero,
+    is_commutative,
+    is_elementwise,
+    is_idempotent,
+    is_invertible,
+    simplify,
+    tracks,
+)
+from ..algebra._describe import tree_of
+from ..algebra._diagram import to_dot, to_mermaid
 from ._planner import plan
 
 PLATFORMS = ("cpu", "cuda")
 
+TRAITS = (
+    has_identity,
+    has_embedding,
+    is_commutative,
+    is_idempotent,
+    is_invertible,
+    has_zero,
+    is_elementwise,
+    tracks,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The method that would be chosen somewhere, and why.
+
+    Arguments:
+        platform: as JAX names it.
+        length: the number of steps.
+        method: as one would write it.
+        reason: in one sentence.
+    """
+
+    platform: str
+    length: int
+    method: str
+    reason: str
+
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """What [`memoalg.explain`][] found, as text by `str`.
+    """What [`memoalg.explain`][] found: text by `str`, a tree by `rich.print`, a diagram by `to_dot`.
 
     Arguments:
+        monoid: what was explained.
         tree: the monoid as it was composed, one line per node.
+        rewritten: the tree that [`memoalg.simplify`][] makes of it.
+        rules: names of the rules that fired, in order; none where nothing could be simplified.
         element: the leaves of one element with their types.
         state: the leaves of the state that is carried.
         element_bytes: of one element.
         state_bytes: of one state.
-        traits: names and values.
-        methods: platform -> (method, reason).
-        length: the number of steps that the methods were chosen for.
+        traits: names and values: bools, and the name of what the monoid tracks.
+        choices: for each platform and length the method and the reason.
 
     Example:
         >>> import memoalg as ma
-        >>> ma.explain(ma.Add(4), length=16, show=False).state_bytes
-        16
+        >>> explanation = ma.explain(ma.Resettable(ma.Affine(4)), length=16, show=False)
+        >>> print(explanation.state_bytes, explanation.rules)
+        16 ('fold_reset',)
+        >>> print(explanation.to_mermaid().splitlines()[0])
+        flowchart TD
     """
 
+    monoid: AbstractMonoid
     tree: list[str]
+    rewritten: list[str]
+    rules: tuple[str, ...]
     element: list[str]
     state: list[str]
     element_bytes: int
     state_bytes: int
-    traits: dict[str, bool]
-    methods: dict[str, tuple[str, str]]
-    length: int
+    traits: dict[str, bool | str]
+    choices: tuple[Choice, ...]
 
     def __str__(self) -> str:
-        lines = [*self.tree, "", f"element ({self.element_bytes} bytes)"]
+        lines = [*self.tree, *self._rewriting_lines(), f"element ({self.element_bytes} bytes)"]
         lines += [f"  {leaf}" for leaf in self.element]
         lines += [f"state ({self.state_bytes} bytes)"] + [f"  {leaf}" for leaf in self.state]
         lines += ["traits"] + [f"  {name}: {value}" for name, value in self.traits.items()]
-        lines += [f"method for {self.length} steps"]
-        lines += [f"  {where}: {what}: {why}" for where, (what, why) in self.methods.items()]
+        lines += ["method"]
+        lines += [f"  {c.platform}, {c.length} steps: {c.method}: {c.reason}" for c in self.choices]
         return "\n".join(lines)
 
+    def _rewriting_lines(self) -> list[str]:
+        if not self.rules:
+            return []
+        return [f"simplifies by {', '.join(self.rules)} to", *(f"  {x}" for x in self.rewritten)]
 
-def explain(monoid: AbstractMonoid, *, length: int = 1024, show: bool = True) -> Explanation:
+    def to_dot(self) -> str:
+        """The tree, and what it simplifies to, as a graphviz digraph."""
+        return to_dot(self._trees())
+
+    def to_mermaid(self) -> str:
+        """The tree, and what it simplifies to, as a mermaid flowchart."""
+        return to_mermaid(self._trees())
+
+    def _trees(self) -> dict:
+        trees = {"composed": tree_of(self.monoid)}
+        if self.rules:
+            trees["simplified: " + ", ".join(self.rules)] = tree_of(simplify(self.monoid).monoid)
+        return trees
+
+    def __rich__(self) -> Any:
+        """For `rich.print(explanation)` and notebooks that render rich objects."""
+        from ._explain_rich import rendered
+
+        return rendered(self)
+
+
+def explain(
+    monoid: AbstractMonoid, *, length: int | Sequence[int] = 1024, show: bool = True
+) -> Explanation:
     """Print (and return) what the library understood of a monoid.
 
     Arguments:
         monoid: any monoid; of a layer, give `layer.monoid`.
-        length: the number of steps to plan for.
+        length: the number of steps to plan for, or several.
         show: print the text.
 
     Returns:
         The [`memoalg.Explanation`][].
 
     Raises:
-        TypeError: where `monoid` is not a monoid.
+        TypeError: where `monoid` is not a monoid, or a semigroup without identity.
+        ValueError: where a length is negative.
 
     Example:
         >>> import memoalg as ma
@@ -77,21 +158,39 @@ def explain(monoid: AbstractMonoid, *, length: int = 1024, show: bool = True) ->
         raise TypeError(
             f"explain takes a monoid, got {type(monoid).__name__}; of a layer, give layer.monoid"
         )
+    lengths = (length,) if isinstance(length, int) else tuple(length)
+    if any(steps < 0 for steps in lengths):
+        raise ValueError(f"explain: length is a number of steps, got {length!r}")
+    rewriting = simplify(monoid)
     state = jax.eval_shape(monoid.initial_state)
-    plans = {name: plan(monoid, length=length, platform=name) for name in PLATFORMS}
     explanation = Explanation(
+        monoid=monoid,
         tree=describe(monoid),
+        rewritten=describe(rewriting.monoid),
+        rules=rewriting.rules,
         element=_leaves(monoid.element),
         state=_leaves(state),
         element_bytes=nbytes(monoid.element),
         state_bytes=nbytes(state),
-        traits={"has_identity": has_identity(monoid), "has_embedding": has_embedding(monoid)},
-        methods={name: (str(chosen.method), chosen.reason) for name, chosen in plans.items()},
-        length=length,
+        traits=_traits(monoid),
+        choices=tuple(_choice(monoid, name, steps) for name in PLATFORMS for steps in lengths),
     )
     if show:
         print(explanation)
     return explanation
+
+
+def _choice(monoid: AbstractMonoid, platform: str, length: int) -> Choice:
+    chosen = plan(monoid, length=length, platform=platform)
+    return Choice(platform, length, str(chosen.method), chosen.reason)
+
+
+def _traits(monoid: AbstractSemigroup) -> dict[str, bool | str]:
+    values = {trait.__name__: trait(monoid) for trait in TRAITS}  # pyright: ignore
+    return {
+        name: value.name.lower() if isinstance(value, enum.Enum) else value
+        for name, value in values.items()
+    }
 
 
 def _leaves(tree: PyTree) -> list[str]:

@@ -181,8 +181,10 @@ def test_explain_says_what_was_understood(capsys):
         "[0][0][1]: float32[2]",
         "[0][1]: bool[]",
         "state (20 bytes)",
-        "cuda: Associative()",
-        "method for 256 steps",
+        "simplifies by fold_reset to\n  DirectProduct()\n    SemidirectProduct(action=StrictAction",
+        "is_commutative: False",
+        "tracks: abelian",
+        "cuda, 256 steps: Associative(): ",
     ):
         assert words in printed
 

@@ -1,0 +1,129 @@
+"""How generators of combinators are drawn: from those of their operands."""
+
+import copy
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..algebra import (
+    AbstractMonoid,
+    AbstractSemigroup,
+    DirectProduct,
+    Dual,
+    Map,
+    Power,
+    Regular,
+    Resettable,
+    SemidirectProduct,
+    Strict,
+    Tangent,
+    Window,
+    WithIdentity,
+    zero,
+)
+from ..nn import NormalisedOuterSum
+from ._draw import Source, draw
+
+
+def draw_elements(monoid: AbstractSemigroup, source: Source) -> Any:
+    """Elements, as numpy arrays: what the drawn generators expand to."""
+    generators = draw(monoid, source)
+    if not isinstance(monoid, AbstractMonoid) or not jax.tree.leaves(generators):
+        return generators
+    return jax.tree.map(np.asarray, jax.vmap(monoid.expand)(generators))
+
+
+@draw.register
+def _(monoid: DirectProduct, source: Source) -> Any:
+    return tuple(draw(factor, source) for factor in monoid.factors)
+
+
+@draw.register
+def _(monoid: SemidirectProduct, source: Source) -> Any:
+    return draw_elements(monoid.acting, source), draw_elements(monoid.base, source)
+
+
+@draw.register
+def _(monoid: Resettable, source: Source) -> Any:
+    """Starts with probability 0, 0.1, 0.5 and 1, in turn."""
+    described = draw(monoid.monoid, source)
+    probabilities = np.resize([0.0, 0.1, 0.5, 1.0], source.count)
+    return described, source.rng.random(source.count) < probabilities
+
+
+@draw.register
+def _(monoid: WithIdentity, source: Source) -> Any:
+    return draw_elements(monoid.semigroup, source), source.flags(probability=0.7)
+
+
+@draw.register
+def _(monoid: Dual | Regular, source: Source) -> Any:
+    return draw_elements(monoid.monoid, source)
+
+
+@draw.register
+def _(monoid: Map, source: Source) -> Any:
+    elements = draw_elements(monoid.monoid, source)
+    return jax.tree.map(np.asarray, jax.vmap(monoid.isomorphism.forward)(elements))
+
+
+@draw.register
+def _(monoid: NormalisedOuterSum, source: Source) -> Any:
+    keys = source.positive((monoid.key_size,), monoid.dtype)
+    return keys, source.real((monoid.value_size,), monoid.dtype)
+
+
+def stacked(monoid: AbstractSemigroup, source: Source, size: int) -> Any:
+    """Several draws side by side, on an axis behind the rows."""
+    draws = [draw(monoid, source) for _ in range(size)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *draws)
+
+
+def tangents(generators: Any, source: Source, axes: tuple[int, ...]) -> Any:
+    """One tangent for each inexact leaf, None for the others."""
+
+    def tangent(leaf: np.ndarray) -> np.ndarray | None:
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return None
+        return source.real((*axes, *leaf.shape[1:]), leaf.dtype)
+
+    return jax.tree.map(tangent, generators)
+
+
+@draw.register
+def _(monoid: Strict, source: Source) -> Any:
+    """Elements of the operand, and its zero now and then."""
+    elements = np.array(draw_elements(monoid.monoid, source))
+    elements[source.flags(probability=0.2)] = np.asarray(zero(monoid))
+    return elements
+
+
+@draw.register
+def _(monoid: Power, source: Source) -> Any:
+    rows = copy.copy(source)
+    rows.count = source.count * monoid.size
+
+    def stacked(leaf: Any) -> Any:
+        return leaf.reshape(source.count, monoid.size, *leaf.shape[1:])
+
+    return jax.tree.map(stacked, draw(monoid.monoid, rows))
+
+
+@draw.register
+def _(monoid: Window, source: Source) -> Any:
+    return draw(monoid.monoid, source)
+
+
+@draw.register
+def _(monoid: Tangent, source: Source) -> Any:
+    generators = draw(monoid.monoid, source)
+    axes = () if monoid.directions is None else (monoid.directions,)
+
+    def moving(leaf: Any) -> Any:
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return None
+        return source.real((*axes, *leaf.shape[1:]), leaf.dtype)
+
+    return generators, jax.tree.map(moving, generators)

@@ -1,0 +1,38 @@
+"""How generators of the ground monoids are drawn, where they are more than numbers of a dtype."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..algebra import ArgMax, Count, Moments, Recent
+from ._draw import Source, _draw_leaf, draw
+
+
+@draw.register
+def _(monoid: ArgMax, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Values that tie in a third of the places, at indices that differ and that do not."""
+    value, index = monoid.element
+    values = _draw_leaf(source, value)
+    tied = source.flags(monoid.shape, 1 / 3)
+    return np.where(tied, np.zeros_like(values), values), source.integers(index.shape, index.dtype)
+
+
+@draw.register
+def _(monoid: Count, source: Source) -> np.ndarray:
+    """Small counts and, unless mild, counts of which two or three together reach the limit."""
+    small = source.integers(monoid.shape, monoid.dtype)
+    most = np.asarray(jnp.iinfo(monoid.dtype).max, monoid.dtype)
+    large = (most // 2 - 2).astype(monoid.dtype) + small
+    return small if source.mild else np.where(source.flags(monoid.shape), large, small)
+
+
+@draw.register
+def _(monoid: Moments, source: Source) -> np.ndarray:
+    return source.real(monoid.shape, monoid.dtype)
+
+
+@draw.register
+def _(monoid: Recent, source: Source) -> Any:
+    return _draw_leaf(source, jax.ShapeDtypeStruct(monoid.shape, monoid.dtype))

@@ -1,0 +1,156 @@
+"""The laws of resets: what lies before a start is forgotten, NaN and gradients included."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from .._tree import split_inexact, tree_where
+from ..algebra import AbstractMonoid, Resettable
+from ..scans import trajectory
+from ._law import Law, Sides
+from ._scan import LOOP, TREE
+
+METHODS = (LOOP, TREE)
+
+
+def reset_cases(lifted: Resettable, x: Any, y: Any, i: Array, j: Array) -> Sides:
+    """(x, i) ∘ (y, j) = (y if j else x • y, i ∨ j): plain or a start on the left, plain or a start on the right.
+
+    Usually: the flag is read on the wrong side or lost, or the identity is not neutral.
+    """
+    plain = lifted.monoid.combine(x, y)
+    return lifted.combine((x, i), (y, j)), (tree_where(j, y, plain), i | j)
+
+
+def reset_episodes(m: AbstractMonoid, xs: Any) -> Sides:
+    """States with a start in the middle = the states of each episode, run alone.
+
+    Usually: something passes a start: the state there is not initial_state().
+    """
+    length = jax.tree.leaves(xs)[0].shape[0]
+    cut = length // 2
+    start = jnp.arange(length) == cut
+    whole = tuple(_states(m, xs, start, method) for method in METHODS)
+    parts = [jax.tree.map(lambda leaf: leaf[:cut], xs), jax.tree.map(lambda leaf: leaf[cut:], xs)]
+    alone = [_states(m, part, None, LOOP) for part in parts]
+    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *alone)
+    return whole, tuple(joined for _ in METHODS)
+
+
+def reset_containment(m: AbstractMonoid, xs: Any) -> Sides:
+    """States after a start, bit for bit, with NaN or inf planted before it = without.
+
+    Usually: a reset multiplies by a mask (0 · NaN is NaN) instead of selecting, or act mixes episodes.
+    """
+    return _variants(m, xs, _states_after)
+
+
+def reset_gradient_containment(m: AbstractMonoid, xs: Any) -> Sides:
+    """Gradients of the inputs after a start, bit for bit, with NaN or inf planted before it = without.
+
+    Usually: a select of the output keeps a NaN in the gradient; select the input, on both sides.
+    """
+    return _variants(m, xs, _gradients_after)
+
+
+def reset_gradient_finite(m: AbstractMonoid, xs: Any) -> Sides:
+    """Gradients of the states of an episode are finite.
+
+    Usually: an infinity of the identity reaches a derivative; select with jnp.where before and after.
+    """
+    found = []
+    for method in METHODS:
+        gradients = jax.tree.leaves(_gradients(m, xs, method))
+        found += [jnp.all(jnp.isfinite(leaf)) for leaf in gradients]
+    return jnp.stack(found), jnp.ones(len(found), jnp.bool_)
+
+
+def reset_gradient_zero(m: AbstractMonoid, xs: Any) -> Sides:
+    """The gradient of what follows a start in the inputs before it is exactly zero.
+
+    Usually: something passes a start.
+    """
+    before = [_row(_gradients(m, xs, method), 0) for method in METHODS]
+    return before, jax.tree.map(jnp.zeros_like, before)
+
+
+RESET: dict[str, Law] = {"reset_episodes": reset_episodes, "reset_containment": reset_containment}
+RESET_GRADIENT: dict[str, Law] = {
+    "reset_gradient_finite": reset_gradient_finite,
+    "reset_gradient_containment": reset_gradient_containment,
+    "reset_gradient_zero": reset_gradient_zero,
+}
+RESETTABLE: dict[str, Law] = {"reset_cases": reset_cases}
+BITWISE = ("reset_containment", "reset_gradient_containment", "reset_gradient_zero")
+"""Laws whose sides are computed by the same program: they are compared bit for bit."""
+
+
+def resets_of(m: AbstractMonoid) -> dict[str, Law]:
+    """The laws of resets that apply to a monoid: those of values."""
+    inexact = any(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(m.element))
+    return RESET if inexact else {"reset_episodes": reset_episodes}
+
+
+def _states(m: AbstractMonoid, xs: Any, start: Array | None, method: Any) -> Any:
+    return trajectory(m, m.initial_state(), xs, start, method=method)[1]
+
+
+def _start(xs: Any) -> Array:
+    """One start, after the first step: what is poisoned is the first step alone."""
+    return jnp.arange(jax.tree.leaves(xs)[0].shape[0]) == 1
+
+
+def _row(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def _states_after(m: AbstractMonoid, xs: Any, method: Any) -> Any:
+    return _row(_states(m, xs, _start(xs), method), slice(1, None))
+
+
+def _gradients(m: AbstractMonoid, xs: Any, method: Any) -> Any:
+    moving, still = split_inexact(xs)
+
+    def loss(moving: Any) -> Array:
+        states = _states_after(m, eqx.combine(moving, still), method)
+        return sum((_finite_sum(leaf) for leaf in jax.tree.leaves(states)), jnp.zeros(()))
+
+    return jax.grad(loss)(moving)
+
+
+def _gradients_after(m: AbstractMonoid, xs: Any, method: Any) -> Any:
+    return _row(_gradients(m, xs, method), slice(1, None))
+
+
+def _finite_sum(leaf: Array) -> Array:
+    if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        return jnp.zeros(())
+    real = jnp.real(leaf)
+    finite = jnp.where(jnp.isfinite(real), real, jnp.zeros_like(real))
+    return jnp.sum(finite).astype(jnp.zeros(()).dtype)
+
+
+def _variants(m: AbstractMonoid, xs: Any, function: Callable) -> Sides:
+    """(poisoned, clean), computed by one program on several inputs, so that bits may be compared."""
+    poisons = jnp.array([0.0, jnp.nan, jnp.inf])
+
+    def run(poison: Array) -> tuple[Any, ...]:
+        planted = jax.tree.map(lambda leaf: _plant(leaf, poison), xs)
+        return tuple(function(m, planted, method) for method in METHODS)
+
+    results = jax.vmap(run)(poisons)
+    poisoned = _row(results, slice(1, None))
+    clean = jax.tree.map(lambda leaf: jnp.stack([leaf[0], leaf[0]]), results)
+    return poisoned, clean
+
+
+def _plant(leaf: Array, poison: Array) -> Array:
+    """The first step replaced, unless the poison is 0, which leaves it."""
+    if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        return leaf
+    bad = jnp.full_like(leaf[0], 1.0) * poison.astype(leaf.dtype)
+    return leaf.at[0].set(jax.lax.select(poison == 0, leaf[0], bad))

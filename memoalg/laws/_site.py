@@ -1,0 +1,137 @@
+"""What is to be checked: laws, what they are laws of, and where their values come from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from jaxtyping import PyTree
+
+from ..algebra import (
+    AbstractMonoid,
+    AbstractSemigroup,
+    Map,
+    Resettable,
+    SemidirectProduct,
+    has_embedding,
+    has_identity,
+)
+from ._action import ACTION, EMBEDDING, GENERATORS, STATES
+from ._claims import claims_of
+from ._homomorphism import (
+    HOMOMORPHISM,
+    HOMOMORPHISM_SCAN,
+    ISOMORPHISM,
+    ISOMORPHISM_SOURCE,
+)
+from ._law import Law
+from ._reset import RESET_GRADIENT, RESETTABLE, resets_of
+from ._scan import scans_of
+from ._semigroup import MONOID, SEMIGROUP
+
+ELEMENTS = ("x", "y", "z", "w", "a", "a2", "b", "b2", "s")
+"""Parameters of laws that are elements: products of drawn generators."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Laws of one subject.
+
+    Attributes:
+        subject: what the laws are called with.
+        laws: by name.
+        sources: for each parameter, the monoid that it is an element of.
+        compare: the monoid whose `canon` says which elements are equal.
+        length: of sequences; None for laws of single elements.
+        mild: draw no large numbers.
+    """
+
+    subject: Any
+    laws: dict[str, Law]
+    sources: dict[str, AbstractSemigroup]
+    compare: AbstractSemigroup
+    length: int | None = None
+    mild: bool = False
+
+
+def laws_of(monoid: AbstractSemigroup) -> dict[str, Law]:
+    """The laws of single elements that apply to a monoid, by name: what it is, and what it claims.
+
+    Example:
+        >>> import memoalg as ma
+        >>> list(ma.laws.laws_of(ma.Add()))[:3]
+        ['associativity', 'no_nan', 'left_identity']
+    """
+    laws = dict(SEMIGROUP)
+    if isinstance(monoid, AbstractMonoid) and has_identity(monoid):
+        laws |= MONOID | STATES | GENERATORS
+        if has_embedding(monoid):
+            laws |= EMBEDDING
+    return laws | claims_of(monoid)
+
+
+def sites_of(monoid: AbstractSemigroup) -> list[Site]:
+    """The laws of single elements: of the monoid, and of the actions and maps inside it."""
+    sites = [element_site(monoid)]
+    for node in nodes_of(monoid):
+        if isinstance(node, SemidirectProduct):
+            sites.append(action_site(node))
+        elif isinstance(node, Map):
+            sites += map_sites(node)
+        elif isinstance(node, Resettable):
+            sources = dict.fromkeys("xy", node.monoid)
+            sites.append(Site(node, RESETTABLE, sources, node))
+    return sites
+
+
+def element_site(monoid: AbstractSemigroup) -> Site:
+    return Site(monoid, laws_of(monoid), dict.fromkeys("xyzwg", monoid), monoid)
+
+
+def action_site(product: SemidirectProduct) -> Site:
+    sources = dict.fromkeys(("a", "a2"), product.acting) | dict.fromkeys(("b", "b2"), product.base)
+    return Site(product, ACTION, sources, product.base)
+
+
+def map_sites(node: Map) -> list[Site]:
+    return [
+        Site(node, ISOMORPHISM, {"x": node}, node),
+        Site(node, ISOMORPHISM_SOURCE, {"s": node.monoid}, node.monoid),
+    ]
+
+
+def sequence_sites(monoid: AbstractSemigroup, length: int, gradient: bool) -> list[Site]:
+    """The laws of scans, and those of resets, over sequences of one length."""
+    sources = {"xs": monoid}
+    laws = scans_of(monoid, length)
+    if isinstance(monoid, AbstractMonoid) and has_identity(monoid) and length >= 2:
+        laws |= resets_of(monoid)
+    sites = [Site(monoid, laws, sources, monoid, length)]
+    if gradient and "reset_containment" in laws:
+        sites.append(Site(monoid, RESET_GRADIENT, sources, monoid, length, mild=True))
+    return sites
+
+
+def homomorphism_sites(h: Homomorphism, length: int) -> list[Site]:
+    laws = dict(HOMOMORPHISM)
+    if not (has_identity(h.source) and has_identity(h.target)):
+        del laws["homomorphism_identity"]
+    pair = dict.fromkeys("xy", h.source)
+    return [
+        Site(h, laws, pair, h.target),
+        Site(h, HOMOMORPHISM_SCAN, {"xs": h.source}, h.target, length),
+    ]
+
+
+def nodes_of(monoid: AbstractSemigroup) -> list[AbstractSemigroup]:
+    """Every different monoid in the tree that was composed, the outermost first."""
+    return list(dict.fromkeys(_walk(monoid)))
+
+
+def _walk(node: Any) -> Iterator[AbstractSemigroup]:
+    if isinstance(node, AbstractSemigroup):
+        yield node
+        for member in fields(node):  # pyright: ignore[reportArgumentType]
+            yield from _walk(getattr(node, member.name))
+    elif isinstance(node, tuple):
+        for member in node:
+            yield from _walk(member)
