@@ -80,7 +80,9 @@ def drawn(monoid, key, length):
     seed = int(np.asarray(jax.random.key_data(key)).astype(np.int64).sum())
 
     def rounded(leaf):
-        narrow = {"float64": np.float32, "complex128": np.complex64}.get(leaf.dtype.name, leaf.dtype)
+        narrow = {"float64": np.float32, "complex128": np.complex64}.get(
+            leaf.dtype.name, leaf.dtype
+        )
         return jnp.asarray(leaf.astype(narrow).astype(leaf.dtype))
 
     return jax.tree.map(rounded, ma.laws.draw(monoid, ma.laws.Source(seed, length, mild=True)))

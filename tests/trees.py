@@ -111,7 +111,8 @@ def normal_form_in_random_order(rng: np.random.Generator, monoid: ma.AbstractMon
 
 def timed_elements(monoid: ma.AbstractMonoid, seed: int, length: int) -> Any:
     """Reachable elements with a leading axis."""
-    return draw_elements(monoid, ma.laws.Source(seed, length, mild=True))
+    drawn = draw_elements(monoid, ma.laws.Source(seed, length, mild=True))
+    return jax.tree.map(jnp.asarray, drawn)
 
 
 def loop(monoid: ma.AbstractMonoid, elements: Any, length: int) -> tuple[Any, list[Any]]:

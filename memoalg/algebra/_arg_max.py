@@ -55,9 +55,7 @@ class ArgMax(AbstractMonoid[tuple[Array, Array]]):
     def identity(self) -> tuple[Array, Array]:
         return _pair(self, smallest(self.dtype), LAST)
 
-    def combine(
-        self, left: tuple[Array, Array], right: tuple[Array, Array]
-    ) -> tuple[Array, Array]:
+    def combine(self, left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, Array]:
         (v, i), (w, j) = left, right
         # `x != x` is NaN in every dtype; it is ordered above everything, so the order is total.
         v_is_nan, w_is_nan = v != v, w != w

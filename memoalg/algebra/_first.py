@@ -44,9 +44,7 @@ class First(AbstractMonoid[tuple[Array, Bool[Array, "..."]]]):
     def identity(self) -> tuple[Array, Array]:
         return jnp.zeros(self.shape, self.dtype), jnp.zeros(self.shape, jnp.bool_)
 
-    def combine(
-        self, left: tuple[Array, Array], right: tuple[Array, Array]
-    ) -> tuple[Array, Array]:
+    def combine(self, left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, Array]:
         (x, x_valid), (y, y_valid) = left, right
         other = jnp.where(y_valid, y, jnp.zeros_like(y))
         return jnp.where(x_valid, x, other), x_valid | y_valid

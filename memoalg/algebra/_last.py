@@ -44,9 +44,7 @@ class Last(AbstractMonoid[tuple[Array, Bool[Array, "..."]]]):
     def identity(self) -> tuple[Array, Array]:
         return jnp.zeros(self.shape, self.dtype), jnp.zeros(self.shape, jnp.bool_)
 
-    def combine(
-        self, left: tuple[Array, Array], right: tuple[Array, Array]
-    ) -> tuple[Array, Array]:
+    def combine(self, left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, Array]:
         (x, x_valid), (y, y_valid) = left, right
         other = jnp.where(x_valid, x, jnp.zeros_like(x))
         return jnp.where(y_valid, y, other), x_valid | y_valid

@@ -9,9 +9,7 @@ from ._log_sum_exp import LogSumExp
 from ._semidirect import SemidirectProduct
 
 
-def LogAffine(
-    shape: Shape = (), dtype: DTypeLike | None = None
-) -> SemidirectProduct[Array, Array]:
+def LogAffine(shape: Shape = (), dtype: DTypeLike | None = None) -> SemidirectProduct[Array, Array]:
     r"""The monoid of maps $h \mapsto a\,h + b$ of positive numbers: elements $(\log a, \log b)$.
 
     $$(p, q) \bullet (p', q') = (p + p',\; \log(e^{q + p'} + e^{q'})), \qquad e = (0, -\infty), \qquad

@@ -1,10 +1,13 @@
 """The public law kit: check that a monoid is one. Nothing in the library imports it."""
 
-from ._check import LawError as LawError
 from ._check import check as check
+from ._check import check_action as check_action
+from ._check import check_homomorphism as check_homomorphism
 from ._draw import Source as Source
 from ._draw import draw as draw
-from ._laws import laws_of as laws_of
+from ._report import LawError as LawError
+from ._report import Report as Report
+from ._site import laws_of as laws_of
 
 from . import _draw_ground as _draw_ground  # isort: skip
 from . import _draw_matrix as _draw_matrix  # isort: skip

@@ -65,8 +65,21 @@ def _(monoid: Dual | Regular, source: Source) -> Any:
 
 @draw.register
 def _(monoid: Map, source: Source) -> Any:
+    """Images of elements; rows whose image overflows stand outside the isomorphism's domain."""
     elements = draw_elements(monoid.monoid, source)
-    return jax.tree.map(np.asarray, jax.vmap(monoid.isomorphism.forward)(elements))
+    images = jax.tree.map(np.asarray, jax.vmap(monoid.isomorphism.forward)(elements))
+    lost = _infinite_rows(images, source.count) & ~_infinite_rows(elements, source.count)
+    if lost.all():
+        return images
+    kept = np.resize(np.flatnonzero(~lost), source.count)
+    return jax.tree.map(lambda leaf: leaf[kept], images)
+
+
+def _infinite_rows(tree: Any, count: int) -> np.ndarray:
+    """Which rows hold a number that is not finite."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    flags = [~np.isfinite(leaf).reshape(count, -1).all(axis=1) for leaf in leaves]
+    return np.any([np.zeros(count, bool), *flags], axis=0)
 
 
 @draw.register

@@ -23,12 +23,11 @@ from ._draw import Source, draw
 def _(monoid: MatMul, source: Source) -> np.ndarray:
     """Matrices of norm 2 at most, so that products of ten fit into half precision."""
     shape = (monoid.n, monoid.n)
-    if source.exact or not np.issubdtype(_kind(monoid.dtype), np.inexact):
+    if source.exact or not jnp.issubdtype(monoid.dtype, jnp.inexact):
         return source.integers(shape, monoid.dtype, -1, 2)
     if source.mild:
         return _orthogonal(source, monoid.n, monoid.dtype)
-    wide = np.complex128 if monoid.dtype.kind == "c" else np.float64
-    return _bounded(source.real(shape, np.dtype(wide)), 2.0).astype(monoid.dtype)
+    return _bounded(source.real(shape, monoid.dtype), 2.0).astype(monoid.dtype)
 
 
 @draw.register
@@ -89,7 +88,9 @@ def _(monoid: StabilisedOuter, source: Source) -> tuple[np.ndarray, ...]:
     value = source.real((monoid.value_size,), monoid.dtype)
     forget = np.zeros(source.count) if source.exact else -source.unit((), np.dtype(np.float64))
     reach = 3.0 if monoid.dtype.itemsize == 2 else 20.0
-    write = np.zeros(source.count) if source.exact else source.rng.uniform(-reach, reach, forget.shape)
+    write = (
+        np.zeros(source.count) if source.exact else source.rng.uniform(-reach, reach, forget.shape)
+    )
     if not source.mild:
         forget = np.where(source.flags((), 0.1), -np.inf, forget)
         write = np.where(source.flags((), 0.1), -np.inf, write)
@@ -112,11 +113,6 @@ def _(monoid: Kalman, source: Source) -> tuple[np.ndarray, ...]:
     )
     steps = jax.jit(jax.vmap(kalman_element))(*(part.astype(monoid.dtype) for part in model))
     return tuple(np.asarray(part) for part in steps)
-
-
-def _kind(dtype: np.dtype) -> type:
-    """numpy's abstract kind of a dtype; its own `issubdtype` does not know bfloat16."""
-    return np.floating if jnp.issubdtype(dtype, jnp.floating) else dtype.type
 
 
 def _bounded(rows: np.ndarray, limit: float) -> np.ndarray:

@@ -32,6 +32,7 @@ def judge(
     oracle: tuple[Any, Any] | None,
     tolerance: float | None,
     bitwise: bool = False,
+    alone: bool = False,
 ) -> Verdict:
     """Compare both sides, case by case.
 
@@ -41,6 +42,7 @@ def judge(
         oracle: both sides in double precision, where the narrow ones leave a doubt.
         tolerance: the user's, in units of rounding; then there is no oracle.
         bitwise: the sides must be equal.
+        alone: there is no oracle, so what rounding may do is estimated from the sizes of the factors.
     """
     pairs = list(zip(jtu.tree_flatten_with_path(sides[0])[0], jax.tree.leaves(sides[1]), strict=True))
     if not pairs:
@@ -48,7 +50,7 @@ def judge(
     given = _magnitudes(inputs, pairs[0][1].shape[0])
     wrong = []
     for (_, left), right in pairs:
-        wrong.append(_differs(left, right, given, tolerance, bitwise))
+        wrong.append(_differs(left, right, given, tolerance, bitwise, alone))
     failing = np.any(wrong, axis=0)
     if oracle is not None and tolerance is None and not bitwise:
         failing &= judge(oracle, inputs, None, None).failing
@@ -93,6 +95,7 @@ def _differs(
     given: Magnitudes,
     tolerance: float | None,
     bitwise: bool,
+    alone: bool,
 ) -> np.ndarray:
     """Per case, whether a leaf of the two sides differs by more than rounding."""
     left, right = np.asarray(left), np.asarray(right)
@@ -105,21 +108,29 @@ def _differs(
         return ~same.all(axis=1)
     scale = np.maximum(given.largest, np.maximum(_size(left, cases), _size(right, cases)))
     finite = np.isfinite(a) & np.isfinite(b)
+    bound = _bound(left, scale, given, tolerance, alone)[:, None]
     with np.errstate(invalid="ignore", over="ignore"):
-        close = np.abs(np.where(finite, a - b, np.inf)) <= _bound(left, scale, given, tolerance)[:, None]
-    return ~(same | (finite & close)).all(axis=1)
+        close = np.abs(np.where(finite, a - b, np.inf)) <= bound
+    overflow = alone & ~finite & (scale > float(jnp.finfo(left.dtype).max) ** 0.25)[:, None]
+    return ~(same | (finite & close) | overflow).all(axis=1)
 
 
 def _bound(
-    leaf: np.ndarray, scale: np.ndarray, given: Magnitudes, tolerance: float | None
+    leaf: np.ndarray,
+    scale: np.ndarray,
+    given: Magnitudes,
+    tolerance: float | None,
+    alone: bool,
 ) -> np.ndarray:
     eps = float(jnp.finfo(leaf.dtype).eps)
     if tolerance is not None:
         return tolerance * eps * np.maximum(1.0, scale)
-    if leaf.dtype.itemsize // (1 + np.iscomplexobj(leaf)) < 8:
+    is_wide = leaf.dtype.itemsize // (1 + np.iscomplexobj(leaf)) >= 8
+    if not is_wide and not alone:
         return UNITS * eps * scale
     # In double precision there is room: products that cancel may lose what their factors' sizes say,
     # and inverses a little more, and a real fault is still far larger.
     with np.errstate(over="ignore", invalid="ignore"):
         relative = UNITS * eps * given.product / np.where(scale > 0, scale, 1.0)
-    return scale * np.clip(relative, 1e-9, 1e-6)
+    least, most = (1e-9, 1e-6) if is_wide else (UNITS * eps, max(UNITS * eps, 2e-4))
+    return scale * np.clip(relative, least, most)

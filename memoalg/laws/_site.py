@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxtyping import PyTree
-
 from ..algebra import (
     AbstractMonoid,
     AbstractSemigroup,
+    Homomorphism,
     Map,
     Resettable,
     SemidirectProduct,
