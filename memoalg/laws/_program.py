@@ -1,18 +1,19 @@
 """All laws of one check in one compiled program, and the same in double precision."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from .._tree import first_difference, shape_of, tree_where
 from ..algebra import AbstractMonoid, AbstractSemigroup, has_embedding, has_identity
 from ._draft import Draft, Factors, used_parameters
 from ._law import parameters
+from ._share import sharing
 from ._site import ELEMENTS, Site
 from ._widen import is_oracle_for, is_wide, widened, widened_values
 
@@ -59,9 +60,13 @@ class Program:
         return jax.vmap(functools.partial(self._sides, site), axis_size=cases)(values)
 
     def _sides(self, site: Site, values: dict) -> Sides:
+        with sharing():
+            found = {
+                name: law(site.subject, *(values[p] for p in parameters(law)))
+                for name, law in site.laws.items()
+            }
         sides: Sides = {}
-        for name, law in site.laws.items():
-            left, right = law(site.subject, *(values[p] for p in parameters(law)))
+        for name, (left, right) in found.items():
             difference = first_difference(shape_of(left), shape_of(right))
             if difference is not None:
                 raise TypeError(f"the two sides of {name} differ in {difference}")
@@ -106,8 +111,6 @@ class Oracle:
 
 
 def _wide_site(site: Site) -> Site | None:
-    import dataclasses
-
     if is_wide(site.compare):
         return None
     wide = dataclasses.replace(
@@ -233,6 +236,3 @@ def _zipped(one: Any, other: Any) -> Any:
 def _vmapped(function: Callable, axes: int) -> Callable:
     return jax.vmap(function) if axes else function
 
-
-def as_numpy(tree: Any) -> Any:
-    return jax.tree.map(np.asarray, tree)

@@ -10,9 +10,10 @@ from jaxtyping import Array
 
 from .._tree import split_inexact, tree_where
 from ..algebra import AbstractMonoid, Resettable
-from ..scans import trajectory
+from ..scans import AbstractMethod
 from ._law import Law, Sides
-from ._scan import LOOP, TREE
+from ._scan import LOOP, TREE, joined, rows, states
+from ._share import shared
 
 METHODS = (LOOP, TREE)
 
@@ -27,18 +28,14 @@ def reset_cases(lifted: Resettable, x: Any, y: Any, i: Array, j: Array) -> Sides
 
 
 def reset_episodes(m: AbstractMonoid, xs: Any) -> Sides:
-    """States with a start in the middle = the states of each episode, run alone.
+    """States with a start = the states of each episode, run alone.
 
     Usually: something passes a start: the state there is not initial_state().
     """
-    length = jax.tree.leaves(xs)[0].shape[0]
-    cut = length // 2
-    start = jnp.arange(length) == cut
-    whole = tuple(_states(m, xs, start, method) for method in METHODS)
-    parts = [jax.tree.map(lambda leaf: leaf[:cut], xs), jax.tree.map(lambda leaf: leaf[cut:], xs)]
-    alone = [_states(m, part, None, LOOP) for part in parts]
-    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *alone)
-    return whole, tuple(joined for _ in METHODS)
+    whole = tuple(_row(states, 0) for states in _variants(m, xs, _states))
+    parts = [rows(xs, 0, 1), rows(xs, 1, None)]
+    alone = joined(*(states(m, (part, None), TREE)[1] for part in parts))
+    return whole, tuple(alone for _ in METHODS)
 
 
 def reset_containment(m: AbstractMonoid, xs: Any) -> Sides:
@@ -46,7 +43,7 @@ def reset_containment(m: AbstractMonoid, xs: Any) -> Sides:
 
     Usually: a reset multiplies by a mask (0 · NaN is NaN) instead of selecting, or act mixes episodes.
     """
-    return _variants(m, xs, _states_after)
+    return _poisoned_and_clean(_variants(m, xs, _states))
 
 
 def reset_gradient_containment(m: AbstractMonoid, xs: Any) -> Sides:
@@ -54,7 +51,7 @@ def reset_gradient_containment(m: AbstractMonoid, xs: Any) -> Sides:
 
     Usually: a select of the output keeps a NaN in the gradient; select the input, on both sides.
     """
-    return _variants(m, xs, _gradients_after)
+    return _poisoned_and_clean(_variants(m, xs, _gradients))
 
 
 def reset_gradient_finite(m: AbstractMonoid, xs: Any) -> Sides:
@@ -62,11 +59,8 @@ def reset_gradient_finite(m: AbstractMonoid, xs: Any) -> Sides:
 
     Usually: an infinity of the identity reaches a derivative; select with jnp.where before and after.
     """
-    found = []
-    for method in METHODS:
-        gradients = jax.tree.leaves(_gradients(m, xs, method))
-        found += [jnp.all(jnp.isfinite(leaf)) for leaf in gradients]
-    return jnp.stack(found), jnp.ones(len(found), jnp.bool_)
+    leaves = jax.tree.leaves([_row(g, 0) for g in _variants(m, xs, _gradients)])
+    return [jnp.isfinite(leaf) for leaf in leaves], [jnp.ones(x.shape, jnp.bool_) for x in leaves]
 
 
 def reset_gradient_zero(m: AbstractMonoid, xs: Any) -> Sides:
@@ -74,7 +68,7 @@ def reset_gradient_zero(m: AbstractMonoid, xs: Any) -> Sides:
 
     Usually: something passes a start.
     """
-    before = [_row(_gradients(m, xs, method), 0) for method in METHODS]
+    before = [_row(_row(g, 0), 0) for g in _variants(m, xs, _gradients)]
     return before, jax.tree.map(jnp.zeros_like, before)
 
 
@@ -95,35 +89,44 @@ def resets_of(m: AbstractMonoid) -> dict[str, Law]:
     return RESET if inexact else {"reset_episodes": reset_episodes}
 
 
-def _states(m: AbstractMonoid, xs: Any, start: Array | None, method: Any) -> Any:
-    return trajectory(m, m.initial_state(), xs, start, method=method)[1]
+@shared
+def _variants(m: AbstractMonoid, xs: Any, function: Callable) -> tuple[Any, ...]:
+    """Per method, results with nothing, NaN and inf planted before a start.
+
+    One program computes them on several inputs, so that bits may be compared.
+    """
+
+    def run(poison: Array) -> tuple[Any, ...]:
+        planted = jax.tree.map(lambda leaf: _plant(leaf, poison), xs)
+        return tuple(function(m, planted, method) for method in METHODS)
+
+    return jax.vmap(run)(jnp.array([0.0, jnp.nan, jnp.inf]))
 
 
-def _start(xs: Any) -> Array:
-    """One start, after the first step: what is poisoned is the first step alone."""
-    return jnp.arange(jax.tree.leaves(xs)[0].shape[0]) == 1
+def _poisoned_and_clean(variants: tuple[Any, ...]) -> Sides:
+    after = jax.tree.map(lambda leaf: leaf[:, 1:], variants)
+    return _row(after, slice(1, None)), jax.tree.map(lambda x: jnp.stack([x[0], x[0]]), after)
 
 
-def _row(tree: Any, index: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+def _states(m: AbstractMonoid, xs: Any, method: AbstractMethod) -> Any:
+    """Along a sequence with one start, after the first step: what is poisoned is that step alone."""
+    start = jnp.arange(jax.tree.leaves(xs)[0].shape[0]) == 1
+    return states(m, (xs, start), method)[1]
 
 
-def _states_after(m: AbstractMonoid, xs: Any, method: Any) -> Any:
-    return _row(_states(m, xs, _start(xs), method), slice(1, None))
-
-
-def _gradients(m: AbstractMonoid, xs: Any, method: Any) -> Any:
+def _gradients(m: AbstractMonoid, xs: Any, method: AbstractMethod) -> Any:
+    """Of the states after the start, in all inputs."""
     moving, still = split_inexact(xs)
 
     def loss(moving: Any) -> Array:
-        states = _states_after(m, eqx.combine(moving, still), method)
-        return sum((_finite_sum(leaf) for leaf in jax.tree.leaves(states)), jnp.zeros(()))
+        after = _row(_states(m, eqx.combine(moving, still), method), slice(1, None))
+        return sum((_finite_sum(leaf) for leaf in jax.tree.leaves(after)), jnp.zeros(()))
 
     return jax.grad(loss)(moving)
 
 
-def _gradients_after(m: AbstractMonoid, xs: Any, method: Any) -> Any:
-    return _row(_gradients(m, xs, method), slice(1, None))
+def _row(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 def _finite_sum(leaf: Array) -> Array:
@@ -132,20 +135,6 @@ def _finite_sum(leaf: Array) -> Array:
     real = jnp.real(leaf)
     finite = jnp.where(jnp.isfinite(real), real, jnp.zeros_like(real))
     return jnp.sum(finite).astype(jnp.zeros(()).dtype)
-
-
-def _variants(m: AbstractMonoid, xs: Any, function: Callable) -> Sides:
-    """(poisoned, clean), computed by one program on several inputs, so that bits may be compared."""
-    poisons = jnp.array([0.0, jnp.nan, jnp.inf])
-
-    def run(poison: Array) -> tuple[Any, ...]:
-        planted = jax.tree.map(lambda leaf: _plant(leaf, poison), xs)
-        return tuple(function(m, planted, method) for method in METHODS)
-
-    results = jax.vmap(run)(poisons)
-    poisoned = _row(results, slice(1, None))
-    clean = jax.tree.map(lambda leaf: jnp.stack([leaf[0], leaf[0]]), results)
-    return poisoned, clean
 
 
 def _plant(leaf: Array, poison: Array) -> Array:

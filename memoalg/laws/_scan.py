@@ -8,8 +8,17 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..algebra import AbstractMonoid, AbstractSemigroup, Dual, has_identity
-from ..scans import Associative, Sequential, exclusive_scan, fold, scan, trajectory
+from ..scans import (
+    AbstractMethod,
+    Associative,
+    Sequential,
+    exclusive_scan,
+    fold,
+    scan,
+    trajectory,
+)
 from ._law import Law, Sides
+from ._share import shared
 
 LOOP, TREE = Sequential(), Associative()
 
@@ -17,10 +26,10 @@ LOOP, TREE = Sequential(), Associative()
 def scan_is_fold(m: AbstractSemigroup, xs: Any) -> Sides:
     """The last of scan(x) is x₀ • x₁ • … • x_T, multiplied out by hand.
 
-    Usually: the operator is not associative for products of many, or reads something other than its operands.
+    Usually: the operator reads something other than its operands.
     """
     elements = expanded(m, xs)
-    return _last(scan(m, elements, method=TREE)), _by_hand(m, elements)
+    return _at(products(m, elements, LOOP), -1), _by_hand(m, elements)
 
 
 def scan_methods(m: AbstractSemigroup, xs: Any) -> Sides:
@@ -29,7 +38,7 @@ def scan_methods(m: AbstractSemigroup, xs: Any) -> Sides:
     Usually: the operator is not associative, so the loop and the tree compute different products.
     """
     elements = expanded(m, xs)
-    return scan(m, elements, method=LOOP), scan(m, elements, method=TREE)
+    return products(m, elements, LOOP), products(m, elements, TREE)
 
 
 def scan_fold(m: AbstractSemigroup, xs: Any) -> Sides:
@@ -38,7 +47,7 @@ def scan_fold(m: AbstractSemigroup, xs: Any) -> Sides:
     Usually: a method returns another state than the one it ends with.
     """
     elements = expanded(m, xs)
-    return fold(m, elements, method=LOOP), _last(scan(m, elements, method=LOOP))
+    return fold(m, elements, method=TREE), _at(products(m, elements, LOOP), -1)
 
 
 def scan_reverse(m: AbstractSemigroup, xs: Any) -> Sides:
@@ -58,7 +67,7 @@ def scan_exclusive(m: AbstractMonoid, xs: Any) -> Sides:
     """
     elements = expanded(m, xs)
     before = exclusive_scan(m, elements, method=TREE)
-    return jax.vmap(m.combine)(before, elements), scan(m, elements, method=LOOP)
+    return jax.vmap(m.combine)(before, elements), products(m, elements, LOOP)
 
 
 def trajectory_methods(m: AbstractMonoid, xs: Any, start: Array) -> Sides:
@@ -66,7 +75,7 @@ def trajectory_methods(m: AbstractMonoid, xs: Any, start: Array) -> Sides:
 
     Usually: act, advance, embed and combine do not agree, so a loop and prefixes differ.
     """
-    return _states(m, xs, start, LOOP), _states(m, xs, start, TREE)
+    return states(m, (xs, start), LOOP), states(m, (xs, start), TREE)
 
 
 def trajectory_split(m: AbstractMonoid, xs: Any, start: Array) -> Sides:
@@ -74,12 +83,11 @@ def trajectory_split(m: AbstractMonoid, xs: Any, start: Array) -> Sides:
 
     Usually: the carried state is not all that continuing needs.
     """
-    whole = trajectory(m, m.initial_state(), xs, start, method=LOOP)
+    whole = states(m, (xs, start), LOOP)
     cut = start.shape[0] // 2
-    last, first = trajectory(m, m.initial_state(), _rows(xs, 0, cut), start[:cut], method=TREE)
-    last, rest = trajectory(m, last, _rows(xs, cut, None), start[cut:], method=TREE)
-    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, rest)
-    return whole, (last, joined)
+    last, first = states(m, rows((xs, start), 0, cut), TREE)
+    last, rest = states(m, rows((xs, start), cut, None), TREE, last)
+    return whole, (last, joined(first, rest))
 
 
 SCAN: dict[str, Law] = {
@@ -95,13 +103,38 @@ TRAJECTORY: dict[str, Law] = {
 }
 
 
+@shared
 def expanded(m: AbstractSemigroup, xs: Any) -> Any:
     """The elements that a sequence of generators stands for."""
     return jax.vmap(m.expand)(xs) if isinstance(m, AbstractMonoid) else xs
 
 
-def _states(m: AbstractMonoid, xs: Any, start: Array, method: Any) -> Any:
-    return trajectory(m, m.initial_state(), xs, start, method=method)
+@shared
+def products(m: AbstractSemigroup, elements: Any, method: AbstractMethod) -> Any:
+    """All prefixes."""
+    return scan(m, elements, method=method)
+
+
+def states(m: AbstractMonoid, sequence: tuple, method: AbstractMethod, state: Any = None) -> Any:
+    """(last state, states) along generators with starts, or without where those are None."""
+    if state is None:
+        return _states_from_the_beginning(m, sequence, method)
+    return trajectory(m, state, *sequence, method=method)
+
+
+@shared
+def _states_from_the_beginning(m: AbstractMonoid, sequence: tuple, method: AbstractMethod) -> Any:
+    return trajectory(m, m.initial_state(), *sequence, method=method)
+
+
+def rows(tree: Any, first: int, last: int | None) -> Any:
+    """Some steps of a sequence."""
+    return jax.tree.map(lambda leaf: leaf[first:last], tree)
+
+
+def joined(first: Any, rest: Any) -> Any:
+    """Two sequences, one after the other."""
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, rest)
 
 
 def _by_hand(m: AbstractSemigroup, elements: Any) -> Any:
@@ -111,16 +144,8 @@ def _by_hand(m: AbstractSemigroup, elements: Any) -> Any:
     return functools.reduce(m.combine, [_at(elements, t) for t in range(length)])
 
 
-def _last(products: Any) -> Any:
-    return _at(products, -1)
-
-
 def _at(tree: Any, index: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], tree)
-
-
-def _rows(tree: Any, first: int, last: int | None) -> Any:
-    return jax.tree.map(lambda leaf: leaf[first:last], tree)
 
 
 def _flip(tree: Any) -> Any:
