@@ -45,9 +45,8 @@ def describe(monoid: AbstractSemigroup) -> list[str]:
 
     Example:
         >>> import memoalg as ma
-        >>> print("\n".join(ma.algebra.describe(ma.Dual(ma.Add(2)))))
-        Dual()
-          Add(shape=(2,), dtype=float32)
+        >>> print(*ma.algebra.describe(ma.Dual(ma.Add(2))), sep=" / ")
+        Dual() /   Add(shape=(2,), dtype=float32)
     """
     return tree_of(monoid).lines()
 

@@ -3,8 +3,10 @@
 from ._check import check as check
 from ._check import check_action as check_action
 from ._check import check_homomorphism as check_homomorphism
+from ._check_layer import check_layer as check_layer
 from ._draw import Source as Source
 from ._draw import draw as draw
+from ._recurrence import assert_matches_recurrence as assert_matches_recurrence
 from ._report import LawError as LawError
 from ._report import Report as Report
 from ._site import laws_of as laws_of

@@ -97,7 +97,7 @@ def _variants(m: AbstractMonoid, xs: Any, function: Callable) -> tuple[Any, ...]
     """
 
     def run(poison: Array) -> tuple[Any, ...]:
-        planted = jax.tree.map(lambda leaf: _plant(leaf, poison), xs)
+        planted = jax.tree.map(lambda leaf: plant(leaf, poison), xs)
         return tuple(function(m, planted, method) for method in METHODS)
 
     return jax.vmap(run)(jnp.array([0.0, jnp.nan, jnp.inf]))
@@ -120,7 +120,7 @@ def _gradients(m: AbstractMonoid, xs: Any, method: AbstractMethod) -> Any:
 
     def loss(moving: Any) -> Array:
         after = _row(_states(m, eqx.combine(moving, still), method), slice(1, None))
-        return sum((_finite_sum(leaf) for leaf in jax.tree.leaves(after)), jnp.zeros(()))
+        return sum((finite_sum(leaf) for leaf in jax.tree.leaves(after)), jnp.zeros(()))
 
     return jax.grad(loss)(moving)
 
@@ -129,7 +129,8 @@ def _row(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def _finite_sum(leaf: Array) -> Array:
+def finite_sum(leaf: Array) -> Array:
+    """The sum of the real parts that are finite, in the default float."""
     if not jnp.issubdtype(leaf.dtype, jnp.inexact):
         return jnp.zeros(())
     real = jnp.real(leaf)
@@ -137,7 +138,7 @@ def _finite_sum(leaf: Array) -> Array:
     return jnp.sum(finite).astype(jnp.zeros(()).dtype)
 
 
-def _plant(leaf: Array, poison: Array) -> Array:
+def plant(leaf: Array, poison: Array) -> Array:
     """The first step replaced, unless the poison is 0, which leaves it."""
     if not jnp.issubdtype(leaf.dtype, jnp.inexact):
         return leaf

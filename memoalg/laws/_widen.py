@@ -19,7 +19,7 @@ def wide_dtype(dtype: Any) -> np.dtype:
 
 
 def widened(node: Any) -> Any:
-    """A copy of a module in which every floating dtype among the fields is double precision."""
+    """A copy of a module in which every floating dtype and array among the fields is double precision."""
     if isinstance(node, np.dtype):
         return wide_dtype(node)
     if isinstance(node, tuple) and type(node) is tuple:
@@ -28,6 +28,8 @@ def widened(node: Any) -> Any:
         return type(node)(*(widened(member) for member in node))
     if isinstance(node, eqx.Module):
         return _rebuilt(node)
+    if isinstance(node, jax.Array | np.ndarray):
+        return jnp.asarray(np.asarray(node).astype(wide_dtype(node.dtype)))
     return node
 
 
