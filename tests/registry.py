@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import memoalg as ma
+from tests.matrices import MATRICES
 
 METHODS = {"sequential": ma.Sequential(), "associative": ma.Associative()}
 
@@ -59,6 +60,21 @@ MONOIDS = {
     "dual": lambda dtype: ma.Dual(ma.Affine(3, dtype)),
     "with-identity": lambda dtype: ma.WithIdentity(ma.Affine(3, dtype)),
     "normalised-outer": lambda dtype: ma.nn.NormalisedOuterSum(2, 3, dtype),
+    **MATRICES,
+    "power": lambda dtype: ma.Power(ma.Affine(2, dtype), 3),
+    "window": lambda dtype: ma.Window(ma.Affine(2, dtype), 3),
+    "tangent": lambda dtype: ma.Tangent(ma.Affine(2, dtype)),
+    "tangents": lambda dtype: ma.Tangent(ma.LogAffine(2, dtype), 3),
+    "regular": lambda dtype: ma.Regular(ma.Affine(2, dtype)),
+    "folded": lambda dtype: ma.simplify(ma.Resettable(ma.Affine(3, dtype))).monoid,
+    "folded-matrix": lambda dtype: ma.simplify(ma.Resettable(ma.MatrixAffine(2, dtype))).monoid,
+    "joined": lambda dtype: ma.simplify(
+        ma.Affine(2, dtype)
+        * ma.SemidirectProduct(ma.Add(2, dtype), ma.Max(2, dtype), ma.shift)
+    ).monoid,
+    "nested": lambda dtype: ma.Resettable(
+        ma.Power(ma.GatedOuter(2, 2, dtype), 2) * ma.WithIdentity(ma.LogSumExp(2, dtype))
+    ),
 }
 
 

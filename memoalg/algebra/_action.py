@@ -40,6 +40,12 @@ class MultiplyAction(AbstractAction):
     The acting array is aligned with the *leading* axes of each leaf of the base, so a decay of shape
     `(k,)` acts on the rows of a `(k, v)` matrix; never with the trailing ones, as numpy would. An
     acting pytree of the base's own structure acts leaf by leaf. The base's dtypes are kept.
+
+    Example:
+        >>> import jax.numpy as jnp, memoalg as ma
+        >>> print(ma.multiply(jnp.ones((2, 3)), jnp.array([1.0, 2.0])))
+        [[1. 1. 1.]
+         [2. 2. 2.]]
     """
 
     def __call__(self, base: PyTree, acting: PyTree) -> PyTree:
@@ -50,6 +56,11 @@ class ShiftAction(AbstractAction):
     r"""$b \triangleleft a = b + a$: a log-decay or clock acting on a maximum or log-sum-exp.
 
     Aligned and cast as `multiply` is.
+
+    Example:
+        >>> import jax.numpy as jnp, memoalg as ma
+        >>> print(ma.shift(jnp.array([1.0, 5.0]), jnp.array([-1.0, -1.0])))
+        [0. 4.]
     """
 
     def __call__(self, base: PyTree, acting: PyTree) -> PyTree:

@@ -182,5 +182,5 @@ def _(monoid: Kalman) -> Tracks:
 @group_in.register
 def _(monoid: Kalman) -> tuple[Step, ...]:
     # Steps without noise and without an observation: the mean is multiplied by the transition.
-    _, *nothing = monoid.identity()
-    return tuple((jnp.asarray(g), *nothing) for g in matrices(monoid.n, monoid.dtype))
+    _, b, c, eta, j = monoid.identity()
+    return tuple((jnp.asarray(g), b, c, eta, j) for g in matrices(monoid.n, monoid.dtype))

@@ -30,6 +30,17 @@ class AbstractSemigroup(eqx.Module, Generic[Element, State]):
 
     A semigroup declares `element`, the shapes and dtypes of its elements. Most memories are monoids:
     subclass [`memoalg.AbstractMonoid`][] unless there is no identity.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, memoalg as ma
+        >>> class Largest(ma.AbstractSemigroup):
+        ...     @property
+        ...     def element(self):
+        ...         return jax.ShapeDtypeStruct((), jnp.int32)
+        ...     def combine(self, left, right):
+        ...         return jnp.maximum(left, right)
+        >>> print(ma.scan(Largest(), jnp.array([1, 3, 2])))
+        [1 3 3]
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -148,7 +159,13 @@ def _check_states(monoid: AbstractMonoid) -> None:
 
 
 class AbstractCombinator(AbstractMonoid[Element, State]):
-    """A monoid made of monoids. Its operands were checked, so it closes by construction."""
+    """A monoid made of monoids. Its operands were checked, so it closes by construction.
+
+    Example:
+        >>> import memoalg as ma
+        >>> isinstance(ma.Dual(ma.Add()), ma.AbstractCombinator)
+        True
+    """
 
 
 class DirectProduct(AbstractCombinator[Element, State]):

@@ -76,6 +76,12 @@ class StrictAction(AbstractAction):
         action: of the acting monoid on the base.
         acting: the acting monoid, with its strict zero.
         base: the monoid acted on.
+
+    Example:
+        >>> import jax.numpy as jnp, memoalg as ma
+        >>> folded = ma.simplify(ma.Resettable(ma.Affine())).monoid
+        >>> print(folded.action(jnp.float32(jnp.inf), jnp.float32(0)))
+        0.0
     """
 
     action: AbstractAction
@@ -94,6 +100,13 @@ class ProductAction(AbstractAction):
 
     Arguments:
         actions: one for each factor.
+
+    Example:
+        >>> import jax.numpy as jnp, memoalg as ma
+        >>> both = ma.algebra.ProductAction((ma.multiply, ma.shift))
+        >>> one, three = jnp.float32(1), jnp.float32(3)
+        >>> print(*both((three, three), (one, one)))
+        3.0 4.0
     """
 
     actions: tuple[AbstractAction, ...]

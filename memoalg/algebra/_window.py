@@ -9,7 +9,7 @@ from jaxtyping import Array, Int, PyTree
 
 from .._tree import tree_where
 from .._typing import Element
-from ._buffer import join, push
+from ._buffer import filled, join, push
 from ._monoid import AbstractCombinator, AbstractMonoid
 
 Buffer = tuple[Any, Int[Array, ""]]
@@ -80,8 +80,7 @@ class Window(AbstractCombinator[Buffer]):
     def canon(self, element: Buffer) -> Buffer:
         """Slots that hold nothing hold the identity."""
         held, count = element
-        valid = jnp.arange(self.size) >= self.size - count
-        return tree_where(valid, held, self.identity()[0]), count
+        return tree_where(filled(count, self.size), held, self.identity()[0]), count
 
 
 def _product(monoid: AbstractMonoid, held: Any, size: int) -> Any:

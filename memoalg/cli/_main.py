@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": "play complete episodes with a trained agent",
     "plot": "draw the learning curves of runs",
     "explain": "print what the library knows about a model's monoid",
+    "check": "check the laws of a monoid, or of a layer, of your own",
     "envs": "list the environments",
     "models": "list the memory models",
 }

@@ -7,8 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..algebra import AbstractAction, AbstractMonoid, AbstractSemigroup, Homomorphism
-from ..algebra import SemidirectProduct
+from ..algebra import (
+    AbstractAction,
+    AbstractMonoid,
+    AbstractSemigroup,
+    Homomorphism,
+    SemidirectProduct,
+)
 from ..scans._check import check_elements
 from ._action import GENERATORS
 from ._draft import Rows, draft, drawn_rows
@@ -18,7 +23,6 @@ from ._report import Report, law_error, subject_lines
 from ._run import Runner
 from ._shrink import shrink
 from ._site import (
-
     Site,
     action_site,
     homomorphism_sites,
@@ -105,7 +109,9 @@ def run_checks(
         subject = unexpanded(monoid)
     for length in DEEP_LENGTHS if deep else (LENGTH,):
         sites += sequence_sites(subject, length, gradient=length in (3, 8))
-    known = {} if rows is None else {monoid: rows, subject: rows}
+    known: dict[Any, Rows] = {}
+    if rows is not None:
+        known = dict.fromkeys((monoid, subject), rows)
     return check_sites(sites, known, subject_lines(monoid), equal, monoid, seed, deep, tolerance)
 
 
@@ -217,7 +223,7 @@ def check_sites(
     runner = Runner(Program(sites, given, equal, of), drafts, tolerance)
     for failure in runner.failures():
         smallest = shrink(runner, failure, pools[failure.site])
-        raise law_error(sites[failure.site], smallest)
+        raise law_error(sites[failure.site], smallest, frozenset(known))
     laws = dict.fromkeys(name for site in sites for name in site.laws)
     return Report(tuple(subject), tuple(laws), cases)
 

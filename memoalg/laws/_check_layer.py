@@ -113,7 +113,9 @@ class _Runner:
                 oracle = None if wide is None else _case(wide[name])
                 verdict = judge(one, [_case(xs)], oracle, None, alone=oracle is None)
             if verdict.failing.any():
-                raise _error(layer, name, law, sides[name], verdict.leaf[0] or "itself", when, start)
+                raise _error(
+                    layer, name, law, sides[name], verdict.leaf[0] or "itself", when, start
+                )
 
     def _evaluate(self, layer: AbstractLayer, xs: Any, start: np.ndarray) -> dict:
         arrays, static = eqx.partition(layer, eqx.is_array)

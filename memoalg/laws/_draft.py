@@ -18,7 +18,7 @@ class Factors(NamedTuple):
     """Generators (case, factor, ...) of which the first `length` are multiplied; 0 is the identity."""
 
     generators: Any
-    length: np.ndarray
+    length: Any
 
 
 class Rows(NamedTuple):

@@ -64,7 +64,7 @@ class Source:
         rows = self.rng.normal(size=(self.count, *shape))
         if not self.mild:
             for row in range(self.count):
-                rows[row] = _shaped(rows[row], KINDS[row % len(KINDS)])
+                rows[row] = _shaped(np.asarray(rows[row]), KINDS[row % len(KINDS)])
         return rows
 
 
@@ -72,9 +72,9 @@ def _shaped(row: np.ndarray, kind: str) -> np.ndarray:
     if kind == "zero":
         return np.zeros_like(row)
     if kind == "large":
-        return 100.0 * row
+        return np.asarray(100.0 * row)
     if kind == "tiny":
-        return 1e-3 * row
+        return np.asarray(1e-3 * row)
     if kind == "one-hot":
         hot = np.zeros_like(row)
         hot.reshape(-1)[:1] = 1.0

@@ -44,7 +44,9 @@ def judge(
         bitwise: the sides must be equal.
         alone: there is no oracle, so what rounding may do is estimated from the sizes of the factors.
     """
-    pairs = list(zip(jtu.tree_flatten_with_path(sides[0])[0], jax.tree.leaves(sides[1]), strict=True))
+    pairs = list(
+        zip(jtu.tree_flatten_with_path(sides[0])[0], jax.tree.leaves(sides[1]), strict=True)
+    )
     if not pairs:
         return Verdict(np.zeros(1, bool), [None])
     given = _magnitudes(inputs, pairs[0][1].shape[0])
@@ -56,7 +58,9 @@ def judge(
         failing &= judge(oracle, inputs, None, None).failing
     names = [key_path(path) for (path, _), _ in pairs]
     leaves = [names[int(np.argmax(column))] for column in np.array(wrong).T]
-    return Verdict(failing, [leaf if bad else None for leaf, bad in zip(leaves, failing, strict=True)])
+    return Verdict(
+        failing, [leaf if bad else None for leaf, bad in zip(leaves, failing, strict=True)]
+    )
 
 
 class Magnitudes(NamedTuple):

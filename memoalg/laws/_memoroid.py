@@ -1,5 +1,6 @@
 """The laws of layers: the same numbers over a sequence, in pieces, step by step, across episodes."""
 
+import itertools
 from typing import Any
 
 import equinox as eqx
@@ -34,7 +35,7 @@ def layer_split(layer: AbstractLayer, xs: Any, start: Array) -> Sides:
     """
     carry, pieces = layer.init_carry(), []
     cuts = [0, 1, start.shape[0] // 2, start.shape[0]]
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in itertools.pairwise(cuts):
         carry, ys = layer(carry, rows(xs, first, last), start[first:last])
         pieces.append(ys)
     return layer(layer.init_carry(), xs, start), (carry, joined(joined(*pieces[:2]), pieces[2]))

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._tree import first_difference, shape_of, tree_where
-from ..algebra import AbstractMonoid, AbstractSemigroup, has_embedding, has_identity
+from ..algebra import AbstractMonoid, AbstractSemigroup, Resettable, has_embedding, has_identity
 from ._draft import Draft, Factors, used_parameters
 from ._law import parameters
 from ._share import sharing
-from ._site import ELEMENTS, Site
+from ._site import ELEMENTS, STATE_LAWS, Site
+from ._unexpanded import Unexpanded
 from ._widen import is_oracle_for, is_wide, widened, widened_values
 
 # Laws are small and run once: optimising them costs more than it saves.
@@ -71,7 +72,7 @@ class Program:
             if difference is not None:
                 raise TypeError(f"the two sides of {name} differ in {difference}")
             equal = self.equal if site.compare == self.of else None
-            sides[name] = comparable(site.compare, left, right, equal)
+            sides[name] = comparable(site.compare, left, right, equal, name in STATE_LAWS)
         return sides
 
     @functools.cached_property
@@ -122,7 +123,9 @@ def _wide_site(site: Site) -> Site | None:
 def case_count(values: dict) -> int:
     """How many cases a draft, or its values, hold."""
     for value in values.values():
-        leaf = value.length if isinstance(value, Factors) else next(iter(jax.tree.leaves(value)), None)
+        leaf = (
+            value.length if isinstance(value, Factors) else next(iter(jax.tree.leaves(value)), None)
+        )
         if leaf is not None:
             return leaf.shape[0]
     return 1
@@ -188,27 +191,42 @@ def _overflows(x: Any, y: Any, product: Any) -> Array:
 
 
 def comparable(
-    monoid: AbstractSemigroup, left: Any, right: Any, equal: Equal | None
+    monoid: AbstractSemigroup, left: Any, right: Any, equal: Equal | None, of_states: bool
 ) -> tuple[Any, Any]:
-    """The sides with every element in them replaced by its canon, or by whether they are equal."""
-    axes = _leading_axes(left, monoid.element)
-    if axes is not None and equal is not None:
-        same = _vmapped(equal, axes)(left, right)
-        return jnp.asarray(same), jnp.ones_like(same)
-    if not isinstance(monoid, AbstractMonoid):
+    """The sides with every element (state) in them replaced by its canon, or by whether they are equal."""
+    one, canon = _state_canon(monoid) if of_states else _element_canon(monoid)
+    if canon is None:
         return left, right
+    axes = _leading_axes(left, one)
+    if axes is not None and equal is not None and not of_states:
+        same = jnp.asarray(_vmapped(equal, axes)(left, right))
+        return same, jnp.ones_like(same)
     if axes is not None:
-        canon = _vmapped(monoid.canon, axes)
-        return canon(left), canon(right)
-    if has_identity(monoid) and has_embedding(monoid):
-        axes = _leading_axes(left, jax.eval_shape(monoid.initial_state))
-        if axes is not None:
-            canon = _vmapped(functools.partial(_canon_of_state, monoid), axes)
-            return canon(left), canon(right)
-    if isinstance(left, tuple | list) and type(left) in (tuple, list):
-        pairs = [comparable(monoid, a, b, equal) for a, b in zip(left, right, strict=True)]
+        return _vmapped(canon, axes)(left), _vmapped(canon, axes)(right)
+    if type(left) in (tuple, list):
+        pairs = [
+            comparable(monoid, a, b, equal, of_states) for a, b in zip(left, right, strict=True)
+        ]
         return tuple(a for a, _ in pairs), tuple(b for _, b in pairs)
     return left, right
+
+
+def _element_canon(monoid: AbstractSemigroup) -> tuple[Any, Callable | None]:
+    if isinstance(monoid, AbstractMonoid):
+        return monoid.element, monoid.canon
+    return monoid.element, lambda element: element
+
+
+def _state_canon(monoid: AbstractSemigroup) -> tuple[Any, Callable | None]:
+    """States have no canon of their own: that of the element that embeds them serves."""
+    if isinstance(monoid, Resettable | Unexpanded):
+        return _state_canon(monoid.monoid)
+    if not isinstance(monoid, AbstractMonoid) or not has_identity(monoid):
+        return None, None
+    if not has_embedding(monoid):
+        return None, None
+    state = jax.eval_shape(monoid.initial_state)
+    return state, functools.partial(_canon_of_state, monoid)
 
 
 def _canon_of_state(monoid: AbstractMonoid, state: Any) -> Any:
@@ -235,4 +253,3 @@ def _zipped(one: Any, other: Any) -> Any:
 
 def _vmapped(function: Callable, axes: int) -> Callable:
     return jax.vmap(function) if axes else function
-

@@ -147,11 +147,12 @@ def _differs(y: np.ndarray, want: np.ndarray, tolerance: float | None) -> np.nda
     """Per step."""
     is_complex = jnp.issubdtype(y.dtype, jnp.complexfloating)
     wide = y.astype(np.complex128 if is_complex else np.float64)
-    if tolerance is None:
+    allowed = tolerance
+    if allowed is None:
         eps = float(jnp.finfo(y.dtype).eps) if jnp.issubdtype(y.dtype, jnp.inexact) else 0.0
-        tolerance = 1e-7 if 0 < eps < 1e-15 else eps**0.5
+        allowed = 1e-7 if 0 < eps < 1e-15 else eps**0.5
     scale = max(1e-30, float(np.max(np.abs(want[np.isfinite(want)]), initial=0.0)))
     with np.errstate(invalid="ignore"):
-        close = np.abs(wide - want) <= tolerance * scale
+        close = np.abs(wide - want) <= allowed * scale
     same = (wide == want) | (np.isnan(wide) & np.isnan(want))
     return ~(close | same).reshape(len(y), -1).all(axis=1)

@@ -34,13 +34,16 @@ class Report:
 
     Example:
         >>> import memoalg as ma
-        >>> "associativity" in ma.laws.check(ma.Add()).laws
+        >>> "associativity" in ma.laws.check(ma.Add())
         True
     """
 
     subject: tuple[str, ...]
     laws: tuple[str, ...]
     cases: int
+
+    def __contains__(self, law: object) -> bool:
+        return law in self.laws
 
     def __str__(self) -> str:
         lines = [f"{len(self.laws)} laws hold, on {self.cases} cases each, of"]
@@ -52,8 +55,14 @@ class Report:
 LawError.__module__ = Report.__module__ = "memoalg.laws"
 
 
-def law_error(site: Site, failure: Failure) -> LawError:
-    """The message of a failure: law, monoid, inputs, both sides, what it usually means."""
+def law_error(site: Site, failure: Failure, given: frozenset[AbstractSemigroup]) -> LawError:
+    """The message of a failure: law, monoid, inputs, both sides, what it usually means.
+
+    Arguments:
+        site: the laws.
+        failure: one of them, with a case.
+        given: monoids whose elements, or generators, the user gave.
+    """
     law = site.laws[failure.law]
     lines = [f"{failure.law} fails for", *("  " + line for line in subject_lines(site.subject))]
     lines += [f"{name} = {text(failure.values[name])}" for name in parameters(law)]
@@ -64,7 +73,7 @@ def law_error(site: Site, failure: Failure) -> LawError:
         f"The law: {statement(law)}.",
         meaning(law),
     ]
-    if any(_is_drawn_blindly(source) for source in site.sources.values()):
+    if any(_is_drawn_blindly(s) for s in site.sources.values() if s not in given):
         lines.append(
             "(Elements were drawn by their dtypes. Where yours obey a condition, give elements= or "
             "generator=, or register how they are drawn with ma.laws.draw.register.)"
@@ -76,7 +85,9 @@ def subject_lines(subject: Any) -> list[str]:
     """A monoid's tree; for a map between monoids, both."""
     if isinstance(subject, AbstractSemigroup):
         return describe(subject)
-    source, target = describe(subject.source, "  "), describe(subject.target, "  ")
+    source, target = (
+        ["  " + line for line in describe(end)] for end in (subject.source, subject.target)
+    )
     name = getattr(subject.function, "__name__", type(subject.function).__name__)
     return [f"{name}, from", *source, "to", *target]
 

@@ -19,7 +19,7 @@ METHODS = (LOOP, TREE)
 
 
 def reset_cases(lifted: Resettable, x: Any, y: Any, i: Array, j: Array) -> Sides:
-    """(x, i) ∘ (y, j) = (y if j else x • y, i ∨ j): plain or a start on the left, plain or a start on the right.
+    """(x, i) ∘ (y, j) = (y if j else x • y, i ∨ j), in all four cases of i and j.
 
     Usually: the flag is read on the wrong side or lost, or the identity is not neutral.
     """

@@ -1,6 +1,6 @@
 """From a failing case to a small one: fewer factors, smaller numbers, while the law still fails."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -25,9 +25,7 @@ class Small(NamedTuple):
     failure: Failure
 
 
-def shrink(
-    runner: Runner, failure: Failure, rows: dict[AbstractSemigroup, Rows]
-) -> Failure:
+def shrink(runner: Runner, failure: Failure, rows: dict[AbstractSemigroup, Rows]) -> Failure:
     """The smallest failing case that is found by trying simpler factors, batch by batch."""
     names = parameters(runner.program.sites[failure.site].laws[failure.law])
     draft = runner.drafts[failure.site]
@@ -65,8 +63,8 @@ def _best(runner: Runner, failure: Failure, draft: Draft, names: list[str]) -> S
     index, law = failure.site, failure.law
     values, sides, verdict = runner.rerun(index, law, draft)
     costs = {
-        int(case): _cost(_at(draft, case), _at(values, case), names)
-        for case in np.flatnonzero(verdict.failing)
+        case: _cost(_at(draft, case), _at(values, case), names)
+        for case in np.flatnonzero(verdict.failing).tolist()
     }
     if not costs:
         return None
@@ -85,7 +83,7 @@ def _cost(draft: Draft, values: dict, names: list[str]) -> tuple[float, float]:
     return float(np.sum(np.maximum(factors, 1))), float(np.sum(numbers))
 
 
-def _complexity(leaf: np.ndarray) -> float:
+def _complexity(leaf: Any) -> float:
     """0 for zeros, little for small whole numbers, much for what fills a line."""
     if leaf.dtype == np.bool_:
         return 0.5 * float(leaf.sum())
@@ -94,14 +92,16 @@ def _complexity(leaf: np.ndarray) -> float:
     parts = np.stack([wide.real, wide.imag]) if is_complex else wide
     sizes = np.abs(np.nan_to_num(parts, nan=1e9, posinf=1e7, neginf=1e7))
     whole = np.round(sizes) == sizes
-    cost = np.where(sizes == 0, 0.0, np.where(whole, 1 + np.log2(1 + sizes), 12 + np.log2(1 + sizes)))
+    cost = np.where(
+        sizes == 0, 0.0, np.where(whole, 1 + np.log2(1 + sizes), 12 + np.log2(1 + sizes))
+    )
     return float(np.sum(cost + 0.25 * (parts < 0)))
 
 
 def _simpler(
     draft: Draft,
     names: list[str],
-    sources: dict[str, AbstractSemigroup],
+    sources: Mapping[str, Any],
     rows: dict[AbstractSemigroup, Rows],
 ) -> Iterator[Draft]:
     """Cases that are one step simpler: fewer factors, other rows, other leaves, rounder numbers."""
@@ -123,7 +123,9 @@ def _simpler_factors(
             yield Factors(value.generators, np.asarray(0))
         for gone in range(length if length > 1 else 0):
             index = np.array([*[i for i in range(length) if i != gone], *range(length, 9), gone])
-            kept = jax.tree.map(lambda leaf, order=index: leaf[order[: leaf.shape[0]]], value.generators)
+            kept = jax.tree.map(
+                lambda leaf, order=index: leaf[order[: leaf.shape[0]]], value.generators
+            )
             yield Factors(kept, np.asarray(length - 1))
         if length > 3:
             return
@@ -155,18 +157,18 @@ def _simpler_generators(
                 yield jax.tree.unflatten(treedef, changed)
 
 
-def _rounder(entry: np.ndarray) -> Iterator[np.ndarray]:
+def _rounder(entry: Any) -> Iterator[np.ndarray]:
     if not jnp.issubdtype(entry.dtype, jnp.inexact):
         return
     is_complex = jnp.issubdtype(entry.dtype, jnp.complexfloating)
     wide = entry.astype(np.complex128 if is_complex else np.float64)
     yield np.zeros_like(entry)
     yield np.ones_like(entry)
-    yield np.round(wide).astype(entry.dtype)
-    yield np.round(wide, 1).astype(entry.dtype)
+    yield np.asarray(np.round(wide), entry.dtype)
+    yield np.asarray(np.round(wide, 1), entry.dtype)
     for place in range(min(entry.size, 9)):
         for simple in (0.0, 1.0, 2.0):
-            changed = wide.copy().reshape(-1)
+            changed = np.array(wide).reshape(-1)
             changed[place] = simple
             yield changed.reshape(entry.shape).astype(entry.dtype)
 
@@ -179,7 +181,7 @@ def _simplest_first(drawn: list[np.ndarray]) -> list[int]:
     return list(distinct.values())
 
 
-def _put(leaf: np.ndarray, position: int, entry: np.ndarray) -> np.ndarray:
+def _put(leaf: np.ndarray, position: int, entry: Any) -> np.ndarray:
     copy = np.array(leaf)
     copy[position] = entry
     return copy

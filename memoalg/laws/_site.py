@@ -1,6 +1,6 @@
 """What is to be checked: laws, what they are laws of, and where their values come from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,12 +23,14 @@ from ._homomorphism import (
     ISOMORPHISM_SOURCE,
 )
 from ._law import Law
-from ._reset import RESET_GRADIENT, RESETTABLE, resets_of
-from ._scan import scans_of
+from ._reset import RESET, RESET_GRADIENT, RESETTABLE, resets_of
+from ._scan import TRAJECTORY, scans_of
 from ._semigroup import MONOID, SEMIGROUP
 
 ELEMENTS = ("x", "y", "z", "w", "a", "a2", "b", "b2", "s")
 """Parameters of laws that are elements: products of drawn generators."""
+STATE_LAWS = frozenset(STATES | EMBEDDING | GENERATORS | TRAJECTORY | RESET)
+"""Laws whose sides are states; those of the others are elements."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Site:
     Attributes:
         subject: what the laws are called with.
         laws: by name.
-        sources: for each parameter, the monoid that it is an element of.
+        sources: for each parameter, the monoid (or semigroup) that it is an element of.
         compare: the monoid whose `canon` says which elements are equal.
         length: of sequences; None for laws of single elements.
         mild: draw no large numbers.
@@ -46,7 +48,7 @@ class Site:
 
     subject: Any
     laws: dict[str, Law]
-    sources: dict[str, AbstractSemigroup]
+    sources: Mapping[str, Any]
     compare: AbstractSemigroup
     length: int | None = None
     mild: bool = False
@@ -87,7 +89,8 @@ def element_site(monoid: AbstractSemigroup) -> Site:
 
 
 def action_site(product: SemidirectProduct) -> Site:
-    sources = dict.fromkeys(("a", "a2"), product.acting) | dict.fromkeys(("b", "b2"), product.base)
+    acting, base = product.acting, product.base
+    sources = {"a": acting, "a2": acting, "b": base, "b2": base}
     return Site(product, ACTION, sources, product.base)
 
 

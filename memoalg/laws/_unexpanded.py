@@ -5,8 +5,13 @@ from typing import Any
 import jax
 from jaxtyping import PyTree
 
-from ..algebra import AbstractCombinator, AbstractMonoid, AbstractSemigroup, has_embedding
-from ..algebra import has_identity
+from ..algebra import (
+    AbstractCombinator,
+    AbstractMonoid,
+    AbstractSemigroup,
+    has_embedding,
+    has_identity,
+)
 
 
 class Unexpanded(AbstractCombinator):

@@ -50,6 +50,11 @@ class Choice:
         length: the number of steps.
         method: as one would write it.
         reason: in one sentence.
+
+    Example:
+        >>> import memoalg as ma
+        >>> print(ma.explain(ma.Add(), length=16, show=False).choices[0].method)
+        Sequential()
     """
 
     platform: str

@@ -40,6 +40,11 @@ def plan(monoid: AbstractMonoid, *, length: int, platform: str) -> Plan:
 
     Returns:
         The [`memoalg.Plan`][].
+
+    Example:
+        >>> import memoalg as ma
+        >>> print(ma.plan(ma.Add(), length=1024, platform="cuda").method)
+        Associative()
     """
     del monoid  # Rows by class of monoid come with their methods.
     if platform == "cpu":

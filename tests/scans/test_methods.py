@@ -43,15 +43,16 @@ def loss_of(last, reads):
 
 def loop(monoid, state, generators, start, initial_state, reverse):
     """The definition, one step after the other, differentiated by JAX."""
-    reads = []
-    for t in reversed(range(T)) if reverse else range(T):
-        here = t + 1 if reverse else t
-        if here < T and start[here]:
-            state = initial_state
-        state = monoid.advance(state, at_step(generators, t))
-        reads.append(state)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(reads[::-1] if reverse else reads))
-    return state, stacked
+    # Backwards, the state that enters a step comes from the next one: dropped where that is a start.
+    resets = jnp.asarray(np.append(start[1:], False) if reverse else start)
+
+    def step(state, now):
+        generator, reset = now
+        entering = jax.tree.map(lambda a, b: jnp.where(reset, a, b), initial_state, state)
+        after = monoid.advance(entering, generator)
+        return after, after
+
+    return jax.lax.scan(step, state, (generators, resets), reverse=reverse)
 
 
 def outputs_and_gradient(run, arguments):
