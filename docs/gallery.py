@@ -40,10 +40,18 @@ SECTIONS: dict[str, dict[str, tuple[Any, ma.AbstractMonoid, str]]] = {
         "Unit": (ma.Unit, ma.Unit(), "the memory that remembers nothing"),
     },
     "Linear recurrences": {
-        "Affine": (ma.Affine, ma.Affine(2), "LRU, S5, minGRU, minLSTM, HGRN, QRNN, SRU; returns, GAE"),
+        "Affine": (
+            ma.Affine,
+            ma.Affine(2),
+            "LRU, S5, minGRU, minLSTM, HGRN, QRNN, SRU; returns, GAE",
+        ),
         "LogAffine": (ma.LogAffine, ma.LogAffine(2), "minGRU and minLSTM in log space"),
         "MatMul": (ma.MatMul, ma.MatMul(2), "products of transitions; state tracking"),
-        "MatrixAffine": (ma.MatrixAffine, ma.MatrixAffine(2), "dense linear recurrences; Newton (DEER)"),
+        "MatrixAffine": (
+            ma.MatrixAffine,
+            ma.MatrixAffine(2),
+            "dense linear recurrences; Newton (DEER)",
+        ),
         "Max-plus affine": (
             ma.SemidirectProduct,
             ma.SemidirectProduct(ma.Add(2), ma.Max(2), ma.shift),
@@ -52,7 +60,11 @@ SECTIONS: dict[str, dict[str, tuple[Any, ma.AbstractMonoid, str]]] = {
         "Kalman": (ma.Kalman, ma.Kalman(2), "Kalman filters; Gaussian beliefs"),
     },
     "Memories of keys and values": {
-        "GatedOuter": (ma.GatedOuter, ma.GatedOuter(2, 3), "linear attention, RetNet, GLA, Mamba-2"),
+        "GatedOuter": (
+            ma.GatedOuter,
+            ma.GatedOuter(2, 3),
+            "linear attention, RetNet, GLA, Mamba-2",
+        ),
         "DeltaRule": (ma.DeltaRule, ma.DeltaRule(2, 3), "DeltaNet, Gated DeltaNet, RWKV-7"),
         "StabilisedOuter": (ma.StabilisedOuter, ma.StabilisedOuter(2, 3), "mLSTM (xLSTM)"),
     },
@@ -70,7 +82,11 @@ SECTIONS: dict[str, dict[str, tuple[Any, ma.AbstractMonoid, str]]] = {
             ma.SemidirectProduct(ma.Multiply(2), ma.Add((2, 3)) * ma.Add(2)),
             "gated linear attention with its normaliser: one decay, two sums",
         ),
-        "Map": (ma.Map, ma.Map(ma.Add(2), ma.Isomorphism(jax.numpy.exp, jax.numpy.log)), "other coordinates"),
+        "Map": (
+            ma.Map,
+            ma.Map(ma.Add(2), ma.Isomorphism(jax.numpy.exp, jax.numpy.log)),
+            "other coordinates",
+        ),
         "Dual": (ma.Dual, ma.Dual(ma.MatMul(2)), "columns instead of rows; reversed scans"),
         "Power": (ma.Power, ma.Power(ma.GatedOuter(2, 2), 2), "heads"),
         "WithIdentity": (ma.WithIdentity, ma.WithIdentity(ma.Max(2)), "skipping padding"),
@@ -86,8 +102,8 @@ def page() -> str:
     lines = [
         "# Gallery of monoids",
         "",
-        "Every monoid and combinator, with sizes of two or three: what an element is, what is carried, what",
-        "is neutral, which [traits](api/algebra.md#traits-and-text) hold, and who uses it. All of it is",
+        "Every monoid and combinator, with sizes of two or three: what an element is, what is",
+        "carried, what is neutral, which [traits](api/algebra.md#traits-and-text) hold, and who uses it. All of it is",
         "checked by the law kit. The page is printed by `python -m docs.gallery`.",
         "",
     ]
@@ -127,7 +143,9 @@ def _formula(text: str) -> str:
     """The first displayed formula of a docstring, or the first one in a line."""
     displayed = re.search(r"\$\$(.*?)\$\$", text, re.DOTALL)
     inline = re.search(r"\$([^$]*\\bullet[^$]*)\$", text)
-    found = displayed if displayed and (not inline or displayed.start() < inline.start()) else inline
+    found = (
+        displayed if displayed and (not inline or displayed.start() < inline.start()) else inline
+    )
     return f"${_one_line(found.group(1)).rstrip('.,')}$" if found else ""
 
 
@@ -159,9 +177,7 @@ def _number(value: float) -> str:
 def _traits(monoid: ma.AbstractMonoid) -> str:
     named = {trait.__name__: trait(monoid) for trait in TRAITS}  # pyright: ignore
     words = [
-        name.split("_", 1)[1]
-        for name, value in named.items()
-        if name.startswith("is_") and value
+        name.split("_", 1)[1] for name, value in named.items() if name.startswith("is_") and value
     ]
     words += ["has a zero"] if named["has_zero"] else []
     group = named["tracks"].name.lower()

@@ -68,10 +68,11 @@ MONOIDS = {
     "regular": lambda dtype: ma.Regular(ma.Affine(2, dtype)),
     "folded": lambda dtype: ma.simplify(ma.Resettable(ma.Affine(3, dtype))).monoid,
     "folded-matrix": lambda dtype: ma.simplify(ma.Resettable(ma.MatrixAffine(2, dtype))).monoid,
-    "joined": lambda dtype: ma.simplify(
-        ma.Affine(2, dtype)
-        * ma.SemidirectProduct(ma.Add(2, dtype), ma.Max(2, dtype), ma.shift)
-    ).monoid,
+    "joined": lambda dtype: (
+        ma.simplify(
+            ma.Affine(2, dtype) * ma.SemidirectProduct(ma.Add(2, dtype), ma.Max(2, dtype), ma.shift)
+        ).monoid
+    ),
     "nested": lambda dtype: ma.Resettable(
         ma.Power(ma.GatedOuter(2, 2, dtype), 2) * ma.WithIdentity(ma.LogSumExp(2, dtype))
     ),

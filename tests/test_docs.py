@@ -77,3 +77,7 @@ def test_the_pictures_of_a_page_exist(page):
     assert pictures
     missing = [p for p in pictures if not ((ROOT / page).parent / p).is_file()]
     assert not missing
+
+
+def test_the_gallery_is_what_its_program_prints():
+    assert run(ROOT, "-m", "docs.gallery") == (ROOT / "docs/gallery.md").read_text()

@@ -5,6 +5,7 @@
 
 import collections
 import functools
+import operator
 import sys
 from typing import Any
 
@@ -119,7 +120,7 @@ def loop(monoid: ma.AbstractMonoid, elements: Any, length: int) -> tuple[Any, li
     """The states of a plain Python loop: `act` and nothing else."""
     state, states = monoid.initial_state(), []
     for t in range(length):
-        state = monoid.act(state, jax.tree.map(lambda leaf: leaf[t], elements))
+        state = monoid.act(state, jax.tree.map(operator.itemgetter(t), elements))
         states.append(state)
     return state, states
 
@@ -211,7 +212,9 @@ def main(count: int) -> None:
             differences.append(difference)
     eps = float(np.finfo(np.float32).eps)
     print(f"{count} trees; rules fired: {dict(fired)}")
-    print(f"largest difference {max(differences) / eps:.1f} eps, bitwise equal: {differences.count(0.0)}")
+    print(
+        f"largest difference {max(differences) / eps:.1f} eps, bitwise equal: {differences.count(0.0)}"
+    )
 
 
 if __name__ == "__main__":

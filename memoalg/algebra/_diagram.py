@@ -30,7 +30,9 @@ def to_mermaid(trees: dict[str, Node]) -> str:
     return "\n".join(lines)
 
 
-def _walk(node: Node, name: str, parent: str | None = None) -> Iterator[tuple[str, str, str | None]]:
+def _walk(
+    node: Node, name: str, parent: str | None = None
+) -> Iterator[tuple[str, str, str | None]]:
     yield name, node.label, parent
     for place, operand in enumerate(node.operands):
         yield from _walk(operand, f"{name}_{place}", name)
@@ -41,4 +43,6 @@ def _quoted(text: str) -> str:
 
 
 def _entities(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    return (
+        text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    )

@@ -79,7 +79,7 @@ def group_in(monoid: AbstractMonoid[Element, Any]) -> tuple[Element, ...]:
     | claim | generators | what must hold |
     |---|---|---|
     | `ABELIAN` | $g$ | $g \ne e$, $g^2 = e$ |
-    | `SOLVABLE` | $a, b$ | $a^2 = b^3 = (a \bullet b)^2 = e$, $a \ne e$, $b \ne e$: the triangle's symmetries |
+    | `SOLVABLE` | $a, b$ | $a^2 = b^3 = (a \bullet b)^2 = e$, $a, b \ne e$: symmetries of a triangle |
     | `ANY` | $a, b$ | $a^2 = b^3 = (a \bullet b)^5 = e$, $a \ne e$: the icosahedron's rotations |
 
     Default: none, the witness of `NOTHING`.
@@ -120,6 +120,11 @@ def _(monoid: DirectProduct) -> tuple[Any, ...]:
     if richest is None:
         return ()
     return tuple(
-        tuple(g if factor is richest else factor.identity() for factor in monoid.factors)
+        tuple(g if factor is richest else _identity_of(factor) for factor in monoid.factors)
         for g in group_in(richest)
     )
+
+
+def _identity_of(monoid: Any) -> Any:
+    """Whoever contains a group has an identity; so must the factors beside it."""
+    return monoid.identity()

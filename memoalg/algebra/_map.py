@@ -129,9 +129,7 @@ def _(monoid: Map) -> bool:
 
 @inverse.register
 def _(monoid: Map, element: Any) -> Any:
-    return monoid.isomorphism.forward(
-        inverse(monoid.monoid, monoid.isomorphism.backward(element))
-    )
+    return monoid.isomorphism.forward(inverse(monoid.monoid, monoid.isomorphism.backward(element)))
 
 
 @zero.register

@@ -19,7 +19,7 @@ from ._traits import (
 
 
 class Regular(AbstractCombinator[Element]):
-    r"""The right regular representation: the same operator, with elements as states, $s \cdot x = s \bullet x$.
+    r"""The same operator with elements as states, $s \cdot x = s \bullet x$: the regular representation.
 
     Its trajectories are the prefix products: `trajectory(Regular(m), e, xs, None)` is `scan(m, xs)`.
     Reads, generators and initial states of the operand are not used.

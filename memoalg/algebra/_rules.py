@@ -24,11 +24,13 @@ Rule = Callable[[AbstractSemigroup], Rewriting | None]
 
 
 def fold_reset(monoid: AbstractSemigroup) -> Rewriting | None:
-    r"""$\mathrm{Resettable}(A \ltimes B) \Rightarrow A_0 \ltimes B$ by $\varphi((a, b), f) = (0 \text{ if } f \text{ else } a,\; b)$.
+    r"""$\mathrm{Resettable}(A \ltimes B) \Rightarrow A_0 \ltimes B$: a start is a decay of zero.
+
+    $$\varphi((a, b), f) = (0 \text{ if } f \text{ else } a,\; b).$$
 
     Condition: A has, or can be given, a zero with $b \triangleleft 0 = e$ for every b. The flag needs no
-    room of its own: a start is a decay of zero, taken strictly, so that NaN and inf before it are
-    forgotten too. Elements lose the flag; states are the same. Bitwise on finite values.
+    room of its own. The zero is strict, so that NaN and inf before a start are forgotten too.
+    Elements lose the flag; states are the same. Bitwise on finite values.
     """
     if not isinstance(monoid, Resettable) or not isinstance(monoid.monoid, SemidirectProduct):
         return None
@@ -53,9 +55,9 @@ class Fold:
 
 
 def merge_resets(monoid: AbstractSemigroup) -> Rewriting | None:
-    r"""$\mathrm{Resettable}(\mathrm{Resettable}(M)) \Rightarrow \mathrm{Resettable}(M)$ by $((x, i), j) \mapsto (x, i \lor j)$.
+    r"""$\mathrm{Resettable}(\mathrm{Resettable}(M)) \Rightarrow \mathrm{Resettable}(M)$.
 
-    A start of either kind forgets all that is before it. Bitwise.
+    $((x, i), j) \mapsto (x, i \lor j)$: a start of either kind forgets all that is before it. Bitwise.
     """
     if not isinstance(monoid, Resettable) or not isinstance(monoid.monoid, Resettable):
         return None
@@ -68,7 +70,9 @@ def _either(element: Any) -> Any:
 
 
 def join_semidirect(monoid: AbstractSemigroup) -> Rewriting | None:
-    r"""$(A_1 \ltimes B_1) \times (A_2 \ltimes B_2) \Rightarrow (A_1 \times A_2) \ltimes (B_1 \times B_2)$, a change of places.
+    r"""$(A_1 \ltimes B_1) \times (A_2 \ltimes B_2) \Rightarrow (A_1 \times A_2) \ltimes (B_1 \times B_2)$.
+
+    A change of places: $((a_1, b_1), (a_2, b_2)) \mapsto ((a_1, a_2), (b_1, b_2))$.
 
     Condition: every factor is a semidirect product, and there are at least two. An isomorphism; states
     are the same. Bitwise.
@@ -103,9 +107,9 @@ def merge_maps(monoid: AbstractSemigroup) -> Rewriting | None:
 
 
 def cancel_duals(monoid: AbstractSemigroup) -> Rewriting | None:
-    r"""$\mathrm{Dual}(\mathrm{Dual}(M)) \Rightarrow \mathrm{Regular}(M)$: the operator of M, acting on itself.
+    r"""$\mathrm{Dual}(\mathrm{Dual}(M)) \Rightarrow \mathrm{Regular}(M)$.
 
-    Operands swapped twice are not swapped. States are elements on both sides. Bitwise.
+    Operands swapped twice are not swapped: M, acting on itself. States are elements on both sides. Bitwise.
     """
     if not isinstance(monoid, Dual) or not isinstance(monoid.monoid, Dual):
         return None
@@ -113,9 +117,10 @@ def cancel_duals(monoid: AbstractSemigroup) -> Rewriting | None:
 
 
 def drop_regular(monoid: AbstractSemigroup) -> Rewriting | None:
-    r"""$\mathrm{Regular}(M) \Rightarrow M$ where M acts on itself anyway, and $\mathrm{Dual}(\mathrm{Regular}(M)) \Rightarrow \mathrm{Dual}(M)$.
+    r"""$\mathrm{Regular}(M) \Rightarrow M$ where M acts on itself anyway.
 
-    A dual does not use its operand's states. The same elements and states. Bitwise.
+    And $\mathrm{Dual}(\mathrm{Regular}(M)) \Rightarrow \mathrm{Dual}(M)$: a dual does not use
+    its operand's states. The same elements and states. Bitwise.
     """
     if isinstance(monoid, Regular) and acts_on_itself(monoid.monoid):
         return relabel(monoid, monoid.monoid, ("drop_regular",))

@@ -14,7 +14,7 @@ def simplify(monoid: AbstractSemigroup) -> Rewriting:
 
     | rule | from | to |
     |---|---|---|
-    | `fold_reset` | `Resettable(SemidirectProduct(a, b))`, where a has a zero | `SemidirectProduct(a₀, b)` |
+    | `fold_reset` | `Resettable(SemidirectProduct(a, b))`, a with a zero | `SemidirectProduct(a₀, b)` |
     | `merge_resets` | `Resettable(Resettable(m))` | `Resettable(m)` |
     | `join_semidirect` | a product of semidirect products | a semidirect product of products |
     | `merge_maps` | `Map(Map(m, f), g)` | `Map(m, f.then(g))` |

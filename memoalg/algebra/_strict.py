@@ -70,7 +70,7 @@ class Strict(AbstractCombinator[Array]):
 
 
 class StrictAction(AbstractAction):
-    r"""An action whose zero sends everything, NaN and inf included, to the identity: $b \triangleleft 0 = e$.
+    r"""An action whose zero sends everything to the identity, NaN and inf too: $b \triangleleft 0 = e$.
 
     Arguments:
         action: of the acting monoid on the base.

@@ -21,8 +21,9 @@ class Tangent(AbstractCombinator[tuple[Any, Any], tuple[Any, Any]]):
 
     The tangent functor preserves products, so the tangent of a monoid is a monoid (where `combine` is
     differentiable: not at a tie of a maximum). Its states are pairs $(s, \dot s)$; along a trajectory
-    $\dot s_t$ is the derivative of $s_t$ in the direction in which the inputs and the state before them move. That
-    is the algebra of real-time recurrent learning: sensitivities go forward, nothing is stored.
+    $\dot s_t$ is the derivative of $s_t$ in the direction in which the inputs and the first state
+    move. That is the algebra of real-time recurrent learning: sensitivities go forward, nothing is
+    stored.
 
     Tangents exist for floating and complex leaves; elsewhere the tangent tree holds None.
 
@@ -57,7 +58,9 @@ class Tangent(AbstractCombinator[tuple[Any, Any], tuple[Any, Any]]):
         if not isinstance(self.monoid, AbstractMonoid):
             raise TypeError(f"Tangent takes a monoid, got {type(self.monoid).__name__}")
         given = self.directions
-        if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        if given is not None and (
+            isinstance(given, bool) or not isinstance(given, int) or given < 1
+        ):
             raise ValueError(f"Tangent: directions is a positive int or None, got {given!r}")
 
     def _at_rest(self, value: Any) -> tuple[Any, Any]:

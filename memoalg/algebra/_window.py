@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
 from .._tree import tree_where
-from .._typing import Element
 from ._buffer import filled, join, push
 from ._monoid import AbstractCombinator, AbstractMonoid
 
@@ -43,12 +42,14 @@ class Window(AbstractCombinator[Buffer]):
         [3. 3. 1. 2.]
     """
 
-    monoid: AbstractMonoid[Element, Any]
+    monoid: AbstractMonoid
     size: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
         if not isinstance(self.monoid, AbstractMonoid):
-            raise TypeError(f"Window(monoid, size) takes a monoid, got {type(self.monoid).__name__}")
+            raise TypeError(
+                f"Window(monoid, size) takes a monoid, got {type(self.monoid).__name__}"
+            )
         if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
             raise ValueError(f"Window: size is a positive int, got {self.size!r}")
 
@@ -72,7 +73,7 @@ class Window(AbstractCombinator[Buffer]):
         held, count = state
         return push(held, self.monoid.expand(generator)), jnp.minimum(count + 1, self.size)
 
-    def read(self, state: Buffer, query: PyTree) -> Element:
+    def read(self, state: Buffer, query: PyTree) -> Any:
         """The product of the elements held, in the order of time; the identity where there are none."""
         held, _ = self.canon(state)
         return _product(self.monoid, held, self.size)

@@ -1,7 +1,7 @@
 """Power, Window, Tangent, Regular, Strict and homomorphisms equal doing it by hand."""
 
 # Wrong calls are the point of some tests here.
-# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 
 import functools
 
@@ -72,7 +72,9 @@ def test_a_window_reads_the_product_of_the_last_k(name, k):
         for m in METHODS
     }
     for t in range(length):
-        held = [jax.tree.map(lambda x, i=i: x[i], elements) for i in range(max(0, t + 1 - k), t + 1)]
+        held = [
+            jax.tree.map(lambda x, i=i: x[i], elements) for i in range(max(0, t + 1 - k), t + 1)
+        ]
         expected = functools.reduce(monoid.combine, held)
         for read in reads.values():
             got = jax.tree.map(lambda x, t=t: x[t], read)
@@ -260,7 +262,11 @@ def test_a_users_class_registers_its_own_traits():
             ma.AlgebraTypeError,
             r"expected float32\[3\], got float32\[2\]",
         ),
-        (lambda: ma.Homomorphism(ma.Add(2), 3, _log), TypeError, "target must be a monoid, got int"),
+        (
+            lambda: ma.Homomorphism(ma.Add(2), 3, _log),
+            TypeError,
+            "target must be a monoid, got int",
+        ),
     ],
 )
 def test_bad_composition_says_what_to_write(build, error, message, without_hook):

@@ -15,7 +15,6 @@ from memoalg.algebra import group_in
 from tests.matrices import MATRICES
 
 METHODS = {"sequential": ma.Sequential(), "associative": ma.Associative()}
-NARROW = {"bfloat16": 32, "float16": 64, "float32": 256}
 
 
 def drawn(monoid, count, seed=0, **options):
@@ -51,63 +50,6 @@ def run(monoid, method, state, generators, start=None, queries=None):
         )
 
     return jax.jit(trajectory)(state, generators, queries)
-
-
-# Laws ----------------------------------------------------------------------------------------------
-
-
-def sides(m, x, y, z):
-    """Both sides of each law, elements by their representative."""
-    e, combine, s = m.identity(), m.combine, m.act(m.initial_state(), x)
-    return {
-        "associativity": (m.canon(combine(combine(x, y), z)), m.canon(combine(x, combine(y, z)))),
-        "left identity": (m.canon(combine(e, x)), m.canon(x)),
-        "right identity": (m.canon(combine(x, e)), m.canon(x)),
-        "action of the identity": (m.act(s, e), s),
-        "action of a product": (m.act(s, combine(y, z)), m.act(m.act(s, y), z)),
-        "embedding": (m.project(combine(m.embed(s), y)), m.act(s, y)),
-        "embedded state": (m.project(m.embed(s)), s),
-    }
-
-
-def failures(monoid, elements, tolerance):
-    """The names of the laws that do not hold on triples of the elements, up to rounding."""
-    count = len(jax.tree.leaves(elements)[0])
-    triples = [at(elements, (np.arange(count) + k) % count) for k in range(3)]
-    wrong = set()
-    for law, pair in jax.jit(jax.vmap(lambda *xyz: sides(monoid, *xyz)))(*triples).items():
-        for one, other in zip(*map(jax.tree.leaves, pair), strict=True):
-            eps = jnp.finfo(one.dtype).eps if jnp.issubdtype(one.dtype, jnp.inexact) else 0.0
-            one, other = wide((one, other))
-            scale = max(1.0, np.abs(one[np.isfinite(one)]).max(initial=0.0))
-            if not np.allclose(one, other, rtol=0, atol=tolerance * float(eps) * scale):
-                wrong.add(law)
-    return wrong
-
-
-@pytest.mark.parametrize("dtype", NARROW)
-@pytest.mark.parametrize("name", MATRICES)
-def test_laws_hold_on_what_is_drawn(name, dtype):
-    monoid = MATRICES[name](jnp.dtype(dtype))
-    elements = elements_of(monoid, 12)
-    assert not any(np.isnan(leaf).any() for leaf in jax.tree.leaves(wide(elements)))
-    assert failures(monoid, elements, NARROW[dtype]) == set()
-
-
-EXACT = sorted({*MATRICES} - {"kalman"})
-
-
-@pytest.mark.parametrize("name", EXACT)
-def test_laws_are_exact_on_whole_numbers(name):
-    monoid = MATRICES[name](jnp.dtype("float32"))
-    assert failures(monoid, elements_of(monoid, 9, exact=True), 0.0) == set()
-
-
-def test_the_law_helper_sees_a_mirrored_action():
-    """`matvec` is an action of the dual: with MatMul itself the product is not associative."""
-    mirrored = ma.SemidirectProduct(ma.MatMul(3), ma.Add(3), ma.matvec)
-    elements = elements_of(ma.MatrixAffine(3), 12)
-    assert {"associativity", "action of a product"} <= failures(mirrored, elements, 256)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])

@@ -1,5 +1,7 @@
 """Each rule keeps elements and states, both ways; the order of rules does not matter; rewriting ends."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,9 +37,7 @@ REDEXES = {
         "complex": ma.Resettable(ma.Affine(2, jnp.complex64)),
         "max-plus": ma.Resettable(MAX_PLUS),
         "log-affine": ma.Resettable(ma.LogAffine(2)),
-        "shared": ma.Resettable(
-            ma.SemidirectProduct(ma.Multiply(2), ma.Add((2, 3)) * ma.Add(2))
-        ),
+        "shared": ma.Resettable(ma.SemidirectProduct(ma.Multiply(2), ma.Add((2, 3)) * ma.Add(2))),
         "rows": ma.Resettable(ma.SemidirectProduct(ma.MatMul(2), ma.Add((3, 2)), ma.matmul)),
         "matrix": ma.Resettable(ma.MatrixAffine(2)),
         "joined": ma.Resettable(ma.simplify(ma.Affine(2) * MAX_PLUS).monoid),
@@ -88,7 +88,7 @@ def test_a_rule_keeps_elements_and_states(rule, name):
     assert fired is not None
     assert fired.rules == (rule,)
     assert fired.source == monoid
-    target = fired.monoid
+    target: Any = fired.monoid
     source = ma.laws.Source(0, 30, exact="log" not in name)
 
     @jax.jit

@@ -13,7 +13,7 @@ import pytest
 
 import memoalg as ma
 from memoalg._tree import split_inexact
-from tests.registry import METHODS, MONOIDS, at_step, generators, reachable_state
+from tests.registry import METHODS, MONOIDS, generators, reachable_state
 
 T = 9
 START = np.zeros(T, bool)
