@@ -103,8 +103,8 @@ def page() -> str:
         "# Gallery of monoids",
         "",
         "Every monoid and combinator, with sizes of two or three: what an element is, what is",
-        "carried, what is neutral, which [traits](api/algebra.md#traits-and-text) hold, and who uses it. All of it is",
-        "checked by the law kit. The page is printed by `python -m docs.gallery`.",
+        "carried, what is neutral, which [traits](api/algebra.md#traits-and-text) hold, and who uses",
+        "it. All of it is checked by the law kit. The page is printed by `python -m docs.gallery`.",
         "",
     ]
     for title, entries in SECTIONS.items():
