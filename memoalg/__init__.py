@@ -74,6 +74,7 @@ from .algebra import zero as zero
 from .scans import AbstractMethod as AbstractMethod
 from .scans import Associative as Associative
 from .scans import Auto as Auto
+from .scans import Chunked as Chunked
 from .scans import Explanation as Explanation
 from .scans import Plan as Plan
 from .scans import Sequential as Sequential

@@ -4,12 +4,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._product import dense_product
 from .._typing import DTypeLike
 from ..algebra import AbstractMonoid
 from ..algebra._ground import fixed_dtype
+from ..scans import AbstractOuterForm, Outer, outer_form
 from ._linear import Linear
 from ._memoroid import AbstractMemoroid
 
@@ -61,10 +62,41 @@ class NormalisedOuterSum(AbstractMonoid[KeyValue]):
 
     def read(self, state: KeyValue, query: Float[Array, " key"]) -> Float[Array, " value"]:
         total, normaliser = state
-        weight = normaliser @ query
-        # Select before and after the division: a zero must reach neither the value nor the gradient.
-        safe = jnp.where(weight == 0, jnp.ones_like(weight), weight)
-        return jnp.where(weight == 0, jnp.zeros_like(weight), query @ total / safe)
+        return _normalised(query @ total, normaliser @ query)
+
+
+def _normalised(total: Float[Array, "*time value"], weight: Float[Array, "*time"]) -> Array:
+    weight = weight[..., None]
+    # Select before and after the division: a zero must reach neither the value nor the gradient.
+    safe = jnp.where(weight == 0, jnp.ones_like(weight), weight)
+    return jnp.where(weight == 0, jnp.zeros_like(total), total / safe)
+
+
+class NormalisedForm(AbstractOuterForm):
+    """The normaliser is one more value, always one: it is read by the same row, and divides the others."""
+
+    def writes(self, generators: PyTree) -> Outer:
+        keys, values = generators
+        ones = jnp.ones((*values.shape[:-1], 1), values.dtype)
+        return Outer(keys, jnp.concatenate([values, ones], axis=-1), None, None)
+
+    def matrix(self, state: PyTree) -> Float[Array, "key value"]:
+        total, normaliser = state
+        return jnp.concatenate([total, normaliser[:, None]], axis=1)
+
+    def state(self, matrix: Float[Array, "key value"]) -> PyTree:
+        return matrix[:, :-1], matrix[:, -1]
+
+    def rows(self, queries: PyTree) -> Float[Array, "time key"]:
+        return queries
+
+    def reads(self, read: Float[Array, "time value"]) -> PyTree:
+        return _normalised(read[:, :-1], read[:, -1])
+
+
+@outer_form.register
+def _(monoid: NormalisedOuterSum) -> AbstractOuterForm | None:
+    return NormalisedForm()
 
 
 class LinearAttention(AbstractMemoroid):

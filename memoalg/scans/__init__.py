@@ -2,10 +2,14 @@
 
 from ._associative import Associative as Associative
 from ._auto import Auto as Auto
+from ._chunk import Outer as Outer
+from ._chunked import Chunked as Chunked
 from ._explain import Choice as Choice
 from ._explain import Explanation as Explanation
 from ._explain import explain as explain
 from ._method import AbstractMethod as AbstractMethod
+from ._outer_form import AbstractOuterForm as AbstractOuterForm
+from ._outer_form import outer_form as outer_form
 from ._planner import Plan as Plan
 from ._planner import plan as plan
 from ._scan import exclusive_scan as exclusive_scan
