@@ -183,6 +183,18 @@ def generators(monoid, key, length) -> Any:
 
 
 @generators.register
+def _(monoid: ma.DirectProduct, key, length) -> Any:
+    keys = jax.random.split(key, len(monoid.factors))
+    return tuple(generators(m, k, length) for m, k in zip(monoid.factors, keys, strict=True))
+
+
+@generators.register
+def _(monoid: ma.Resettable, key, length) -> Any:
+    one, two = jax.random.split(key)
+    return generators(monoid.monoid, one, length), _flags(two, 0.3, length)
+
+
+@generators.register
 def _(monoid: ma.nn.NormalisedOuterSum, key, length) -> Any:
     one, two = jax.random.split(key)
     keys = jnp.abs(_normal(one, (length, monoid.key_size), monoid.dtype)) + 0.1
