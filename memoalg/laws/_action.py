@@ -4,6 +4,7 @@ from typing import Any
 
 from ..algebra import AbstractMonoid, SemidirectProduct
 from ._law import Law, Sides
+from ._semigroup import neutral
 
 
 def action_identity(m: AbstractMonoid, x: Any) -> Sides:
@@ -12,7 +13,7 @@ def action_identity(m: AbstractMonoid, x: Any) -> Sides:
     Usually: act changes a state by an element that means nothing.
     """
     state = m.act(m.initial_state(), x)
-    return m.act(state, m.identity()), state
+    return m.act(state, neutral(m)), state
 
 
 def action_composition(m: AbstractMonoid, x: Any, y: Any, z: Any) -> Sides:

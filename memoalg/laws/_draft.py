@@ -100,6 +100,9 @@ def _products(
     few = cases // 4
     if exact:
         index[:few] = rng.integers(count - exact, count, (few, MOST))
+    # One row after the other, so that single factors of every kind are met.
+    varied = max(count - exact, 1)
+    index[few : 2 * few, 0] = (rng.integers(varied) + np.arange(few)) % varied
     lengths = np.where(rng.random(cases) < 0.15, 0, rng.integers(1, MOST + 1, cases))
     lengths[: 2 * few] = 1
     return index, lengths

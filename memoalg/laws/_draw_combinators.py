@@ -88,23 +88,6 @@ def _(monoid: NormalisedOuterSum, source: Source) -> Any:
     return keys, source.real((monoid.value_size,), monoid.dtype)
 
 
-def stacked(monoid: AbstractSemigroup, source: Source, size: int) -> Any:
-    """Several draws side by side, on an axis behind the rows."""
-    draws = [draw(monoid, source) for _ in range(size)]
-    return jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *draws)
-
-
-def tangents(generators: Any, source: Source, axes: tuple[int, ...]) -> Any:
-    """One tangent for each inexact leaf, None for the others."""
-
-    def tangent(leaf: np.ndarray) -> np.ndarray | None:
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            return None
-        return source.real((*axes, *leaf.shape[1:]), leaf.dtype)
-
-    return jax.tree.map(tangent, generators)
-
-
 @draw.register
 def _(monoid: Strict, source: Source) -> Any:
     """Elements of the operand, and its zero now and then."""
@@ -137,6 +120,9 @@ def _(monoid: Tangent, source: Source) -> Any:
     def moving(leaf: Any) -> Any:
         if not jnp.issubdtype(leaf.dtype, jnp.inexact):
             return None
-        return source.real((*axes, *leaf.shape[1:]), leaf.dtype)
+        tangent = source.real((*axes, *leaf.shape[1:]), leaf.dtype)
+        # An infinity does not move.
+        still = ~np.isfinite(leaf).reshape(len(leaf), *(1 for _ in axes), *leaf.shape[1:])
+        return np.where(still, np.zeros_like(tangent), tangent)
 
     return generators, jax.tree.map(moving, generators)

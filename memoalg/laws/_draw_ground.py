@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..algebra import ArgMax, Count, Moments, Recent
+from ..algebra import ArgMax, Count, LogSumExp, Max, Min, Moments, Recent
+from ..algebra._ground import largest, smallest
 from ._draw import Source, _draw_leaf, draw
 
 
@@ -14,9 +15,22 @@ from ._draw import Source, _draw_leaf, draw
 def _(monoid: ArgMax, source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Values that tie in a third of the places, at indices that differ and that do not."""
     value, index = monoid.element
-    values = _draw_leaf(source, value)
+    values = _with_nothing(source, _draw_leaf(source, value), smallest(monoid.dtype))
     tied = source.flags(monoid.shape, 1 / 3)
     return np.where(tied, np.zeros_like(values), values), source.integers(index.shape, index.dtype)
+
+
+@draw.register
+def _(monoid: Max | Min | LogSumExp, source: Source) -> np.ndarray:
+    """Unless mild, some entries are the identity's: no score, the logarithm of zero."""
+    nothing = largest(monoid.dtype) if isinstance(monoid, Min) else smallest(monoid.dtype)
+    return _with_nothing(source, _draw_leaf(source, monoid.element), nothing)
+
+
+def _with_nothing(source: Source, values: np.ndarray, nothing: float) -> np.ndarray:
+    if source.mild:
+        return values
+    return np.where(source.flags(values.shape[1:], 0.1), np.full_like(values, nothing), values)
 
 
 @draw.register

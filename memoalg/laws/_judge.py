@@ -63,6 +63,16 @@ def judge(
     )
 
 
+def out_of_range(sides: tuple[Any, Any]) -> np.ndarray:
+    """Per case, whether a number is finite on one side and infinite or NaN on the other."""
+    lost = []
+    for left, right in zip(*map(jax.tree.leaves, sides), strict=True):
+        if jnp.issubdtype(left.dtype, jnp.inexact):
+            differs = np.isfinite(_wide(left)) != np.isfinite(_wide(right))
+            lost.append(differs.reshape(len(left), -1).any(axis=1))
+    return np.any(lost, axis=0)
+
+
 class Magnitudes(NamedTuple):
     """The largest number among the inputs of each case, and the product of those of each input."""
 

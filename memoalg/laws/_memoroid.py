@@ -11,7 +11,8 @@ from jaxtyping import Array
 from .._tree import split_inexact
 from ..nn import AbstractLayer
 from ._law import Law, Sides
-from ._reset import finite_sum, plant
+from ._poison import total
+from ._reset import plant
 from ._scan import LOOP, TREE, joined, rows
 
 
@@ -84,7 +85,7 @@ def layer_gradient_finite(layer: AbstractLayer, xs: Any, start: Array) -> Sides:
 
     def loss(moving: Any) -> Array:
         model, xs = eqx.combine(moving, still)
-        return _sum(model(model.init_carry(), xs, start)[1])
+        return total(model(model.init_carry(), xs, start)[1])
 
     leaves = jax.tree.leaves(jax.grad(loss)(moving))
     return [jnp.isfinite(x) for x in leaves], [jnp.ones(x.shape, jnp.bool_) for x in leaves]
@@ -102,7 +103,7 @@ def layer_gradient_containment(layer: AbstractLayer, xs: Any, start: Array) -> S
         def loss(moving: Any) -> Array:
             inputs = eqx.combine(moving, still)
             ys = layer(layer.init_carry(), inputs, _start_at(start, 1))[1]
-            return _sum(rows(ys, 1, None))
+            return total(rows(ys, 1, None))
 
         return rows(jax.grad(loss)(moving), 1, None)
 
@@ -141,7 +142,3 @@ def _row(tree: Any, index: int) -> Any:
 
 def _planted(xs: Any, poison: Array) -> Any:
     return jax.tree.map(lambda leaf: plant(leaf, poison), xs)
-
-
-def _sum(ys: Any) -> Array:
-    return sum((finite_sum(leaf) for leaf in jax.tree.leaves(ys)), jnp.zeros(()))

@@ -14,7 +14,7 @@ from ..algebra import AbstractMonoid, AbstractSemigroup, Resettable, has_embeddi
 from ._draft import Draft, Factors, used_parameters
 from ._law import parameters
 from ._share import sharing
-from ._site import ELEMENTS, STATE_LAWS, Site
+from ._site import ELEMENTS, RAW_LAWS, STATE_LAWS, Site
 from ._unexpanded import Unexpanded
 from ._widen import is_oracle_for, is_wide, widened, widened_values
 
@@ -71,6 +71,9 @@ class Program:
             difference = first_difference(shape_of(left), shape_of(right))
             if difference is not None:
                 raise TypeError(f"the two sides of {name} differ in {difference}")
+            if name in RAW_LAWS:
+                sides[name] = left, right
+                continue
             equal = self.equal if site.compare == self.of else None
             sides[name] = comparable(site.compare, left, right, equal, name in STATE_LAWS)
         return sides

@@ -11,8 +11,10 @@ from jaxtyping import Array
 from .._tree import split_inexact, tree_where
 from ..algebra import AbstractMonoid, Resettable
 from ..scans import AbstractMethod
+from ._containment import CONTAINMENT
 from ._law import Law, Sides
-from ._scan import LOOP, TREE, joined, rows, states
+from ._poison import total
+from ._scan import LOOP, TREE, expanded, joined, rows, states
 from ._share import shared
 
 METHODS = (LOOP, TREE)
@@ -63,6 +65,24 @@ def reset_gradient_finite(m: AbstractMonoid, xs: Any) -> Sides:
     return [jnp.isfinite(leaf) for leaf in leaves], [jnp.ones(x.shape, jnp.bool_) for x in leaves]
 
 
+def identity_gradient(m: AbstractMonoid, xs: Any) -> Sides:
+    """The gradients of e • x, x • e and e • e are finite.
+
+    Usually: an infinity of the identity reaches a derivative; select with jnp.where before and after.
+    """
+    elements = jax.tree.map(lambda leaf: leaf[0], expanded(m, xs))
+    e = m.identity()
+    pairs = [(e, elements), (elements, e), (e, e)]
+    moving, still = split_inexact(jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs))
+
+    def loss(moving: Any, still: Any) -> Array:
+        left, right = eqx.combine(moving, still)
+        return total(m.combine(left, right))
+
+    leaves = jax.tree.leaves(jax.vmap(jax.grad(loss))(moving, still))
+    return [jnp.isfinite(leaf) for leaf in leaves], [jnp.ones(x.shape, jnp.bool_) for x in leaves]
+
+
 def reset_gradient_zero(m: AbstractMonoid, xs: Any) -> Sides:
     """The gradient of what follows a start in the inputs before it is exactly zero.
 
@@ -74,12 +94,18 @@ def reset_gradient_zero(m: AbstractMonoid, xs: Any) -> Sides:
 
 RESET: dict[str, Law] = {"reset_episodes": reset_episodes, "reset_containment": reset_containment}
 RESET_GRADIENT: dict[str, Law] = {
+    "identity_gradient": identity_gradient,
     "reset_gradient_finite": reset_gradient_finite,
     "reset_gradient_containment": reset_gradient_containment,
     "reset_gradient_zero": reset_gradient_zero,
 }
 RESETTABLE: dict[str, Law] = {"reset_cases": reset_cases}
-BITWISE = ("reset_containment", "reset_gradient_containment", "reset_gradient_zero")
+BITWISE = (
+    "reset_containment",
+    "reset_gradient_containment",
+    "reset_gradient_zero",
+    *CONTAINMENT,
+)
 """Laws whose sides are computed by the same program: they are compared bit for bit."""
 
 
@@ -120,22 +146,13 @@ def _gradients(m: AbstractMonoid, xs: Any, method: AbstractMethod) -> Any:
 
     def loss(moving: Any) -> Array:
         after = _row(_states(m, eqx.combine(moving, still), method), slice(1, None))
-        return sum((finite_sum(leaf) for leaf in jax.tree.leaves(after)), jnp.zeros(()))
+        return total(after)
 
     return jax.grad(loss)(moving)
 
 
 def _row(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], tree)
-
-
-def finite_sum(leaf: Array) -> Array:
-    """The sum of the real parts that are finite, in the default float."""
-    if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-        return jnp.zeros(())
-    real = jnp.real(leaf)
-    finite = jnp.where(jnp.isfinite(real), real, jnp.zeros_like(real))
-    return jnp.sum(finite).astype(jnp.zeros(()).dtype)
 
 
 def plant(leaf: Array, poison: Array) -> Array:

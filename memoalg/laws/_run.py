@@ -7,10 +7,13 @@ import jax
 import numpy as np
 
 from ._draft import Draft
-from ._judge import Verdict, judge
+from ._judge import Verdict, judge, out_of_range
 from ._law import parameters
 from ._program import Program
 from ._reset import BITWISE
+
+NEUTRAL = ("left_identity", "right_identity", "action_identity", "acting_identity")
+"""Laws in which something meets nothing, so that no intermediate number is larger than the result."""
 
 
 class Failure(NamedTuple):
@@ -62,7 +65,11 @@ class Runner:
         wide = None if oracle is None else oracle.run(index, values)
         if wide is None:
             return judge(sides[law], inputs, None, None, alone=True)
-        return judge(sides[law], inputs, wide[law], None)
+        found = judge(sides[law], inputs, wide[law], None)
+        if law not in NEUTRAL:
+            return found
+        # Nothing large met here: what has left the dtype's range was thrown away.
+        return Verdict(found.failing | out_of_range(sides[law]), verdict.leaf)
 
     def rerun(self, index: int, law: str, draft: Draft) -> tuple[dict, dict, Verdict]:
         """One site on other drafts: its values, sides and the law's verdict."""

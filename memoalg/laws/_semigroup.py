@@ -32,7 +32,7 @@ def left_identity(m: AbstractMonoid, x: Any) -> Sides:
 
     Usually: identity() is not neutral on the left; is it perhaps an initial state?
     """
-    return m.combine(m.identity(), x), x
+    return m.combine(neutral(m), x), x
 
 
 def right_identity(m: AbstractMonoid, x: Any) -> Sides:
@@ -40,7 +40,7 @@ def right_identity(m: AbstractMonoid, x: Any) -> Sides:
 
     Usually: identity() is not neutral on the right; is a part of the earlier element lost?
     """
-    return m.combine(x, m.identity()), x
+    return m.combine(x, neutral(m)), x
 
 
 def canon_of_product(m: AbstractMonoid, x: Any, y: Any) -> Sides:
@@ -57,6 +57,11 @@ MONOID: dict[str, Law] = {
     "right_identity": right_identity,
     "canon_of_product": canon_of_product,
 }
+
+
+def neutral(m: AbstractMonoid) -> Any:
+    """The identity, as a value that the compiler does not know: it would simplify faults away."""
+    return jax.lax.optimization_barrier(m.identity())
 
 
 def _no_nan(tree: Any) -> Array:

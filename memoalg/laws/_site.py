@@ -4,18 +4,32 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from ..algebra import (
     AbstractMonoid,
     AbstractSemigroup,
     Homomorphism,
     Map,
+    ProductAction,
     Resettable,
     SemidirectProduct,
+    Strict,
+    StrictAction,
     has_embedding,
     has_identity,
 )
 from ._action import ACTION, EMBEDDING, GENERATORS, STATES
 from ._claims import claims_of
+from ._containment import (
+    CANON_CONTAINMENT,
+    HOMOMORPHISM_CONTAINMENT,
+    RESETTABLE_CONTAINMENT,
+    RESETTABLE_GRADIENT,
+    STRICT,
+    STRICT_ACTION,
+)
 from ._homomorphism import (
     HOMOMORPHISM,
     HOMOMORPHISM_SCAN,
@@ -31,6 +45,8 @@ ELEMENTS = ("x", "y", "z", "w", "a", "a2", "b", "b2", "s")
 """Parameters of laws that are elements: products of drawn generators."""
 STATE_LAWS = frozenset(STATES | EMBEDDING | GENERATORS | TRAJECTORY | RESET)
 """Laws whose sides are states; those of the others are elements."""
+RAW_LAWS = frozenset({"embedding_round_trip"})
+"""Laws whose sides are compared as they are: states are made canonical by embed and project."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +81,8 @@ def laws_of(monoid: AbstractSemigroup) -> dict[str, Law]:
     laws = dict(SEMIGROUP)
     if isinstance(monoid, AbstractMonoid) and has_identity(monoid):
         laws |= MONOID | STATES | GENERATORS
+        if type(monoid).canon is not AbstractMonoid.canon:
+            laws |= CANON_CONTAINMENT
         if has_embedding(monoid):
             laws |= EMBEDDING
     return laws | claims_of(monoid)
@@ -76,11 +94,13 @@ def sites_of(monoid: AbstractSemigroup) -> list[Site]:
     for node in nodes_of(monoid):
         if isinstance(node, SemidirectProduct):
             sites.append(action_site(node))
+            sites += strict_action_sites(node)
         elif isinstance(node, Map):
             sites += map_sites(node)
         elif isinstance(node, Resettable):
-            sources = dict.fromkeys("xy", node.monoid)
-            sites.append(Site(node, RESETTABLE, sources, node))
+            sites += resettable_sites(node)
+        elif isinstance(node, Strict):
+            sites.append(Site(node, STRICT, {"x": node}, node))
     return sites
 
 
@@ -92,6 +112,28 @@ def action_site(product: SemidirectProduct) -> Site:
     acting, base = product.acting, product.base
     sources = {"a": acting, "a2": acting, "b": base, "b2": base}
     return Site(product, ACTION, sources, product.base)
+
+
+def strict_action_sites(product: SemidirectProduct) -> list[Site]:
+    """Actions with a strict zero, also those that act on one component each."""
+    action: Any = product.action
+    if isinstance(action, StrictAction):
+        return [Site(product, STRICT_ACTION, {"b": product.base}, product.base)]
+    if not isinstance(action, ProductAction):
+        return []
+    operands: Any = (product.acting, product.base)
+    parts = zip(operands[0].factors, operands[1].factors, action.actions, strict=True)
+    return [site for part in parts for site in strict_action_sites(SemidirectProduct(*part))]
+
+
+def resettable_sites(node: Resettable) -> list[Site]:
+    sources = dict.fromkeys("xy", node.monoid)
+    if not any(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(node.element)):
+        return [Site(node, RESETTABLE, sources, node)]
+    return [
+        Site(node, RESETTABLE | RESETTABLE_CONTAINMENT, sources, node),
+        Site(node, RESETTABLE_GRADIENT, sources, node, mild=True),
+    ]
 
 
 def map_sites(node: Map) -> list[Site]:
@@ -114,7 +156,7 @@ def sequence_sites(monoid: AbstractSemigroup, length: int, gradient: bool) -> li
 
 
 def homomorphism_sites(h: Homomorphism, length: int) -> list[Site]:
-    laws = dict(HOMOMORPHISM)
+    laws = HOMOMORPHISM | HOMOMORPHISM_CONTAINMENT
     if not (has_identity(h.source) and has_identity(h.target)):
         del laws["homomorphism_identity"]
     pair = dict.fromkeys("xy", h.source)
