@@ -154,7 +154,7 @@ def canonical_states(monoid: ma.AbstractMonoid, states: Any) -> Any:
         shapes = [x.shape for x in jax.tree.leaves(monoid.identity())]
         if shapes == [x.shape for x in jax.tree.leaves(monoid.initial_state())]:
             if type(monoid).act is ma.AbstractMonoid.act:
-                return jax.vmap(monoid.canon)(states)
+                return jax.vmap(monoid.canon)(states) if jax.tree.leaves(states) else states
     return states
 
 
@@ -171,14 +171,16 @@ def check_tree(seed: int, depth: int = 5, length: int = 6) -> tuple[tuple[str, .
     elements = timed_elements(monoid, seed, length)
     _, states = loop(monoid, elements, length)
     expected = canonical_states(monoid, stacked(states))
-    mapped = jax.vmap(rewriting.on_elements)(elements)
+    mapped = jax.vmap(rewriting.on_elements, axis_size=length)(elements)
     worst = 0.0
     for method in (ma.Sequential(), ma.Associative()):
         # Elements, not generators, are what a rewriting maps.
         regular = _OnElements(target)
         start = rewriting.on_states(monoid.initial_state())
         _, run = ma.trajectory(regular, start, mapped, None, method=method)
-        back = canonical_states(monoid, jax.vmap(rewriting.on_states_inverse)(run))
+        back = canonical_states(
+            monoid, jax.vmap(rewriting.on_states_inverse, axis_size=length)(run)
+        )
         worst = max(worst, largest_difference(expected, back))
     return rewriting.rules, worst
 

@@ -32,7 +32,7 @@ from ._site import (
 from ._unexpanded import unexpanded
 
 CASES, SEQUENCES, DEEP = 48, 4, 8
-LENGTH = 3
+LENGTH = 4  # The shortest for which a tree and a loop multiply in another order.
 DEEP_LENGTHS = (0, 1, 2, 3, 4, 7, 8, 9, 17)
 
 
@@ -108,7 +108,7 @@ def run_checks(
         sites[0] = Site(monoid, laws, sites[0].sources, monoid)
         subject = unexpanded(monoid)
     for length in DEEP_LENGTHS if deep else (LENGTH,):
-        sites += sequence_sites(subject, length, gradient=length in (3, 8))
+        sites += sequence_sites(subject, length, gradient=length in (LENGTH, 8))
     known: dict[Any, Rows] = {}
     if rows is not None:
         known = dict.fromkeys((monoid, subject), rows)
@@ -169,6 +169,8 @@ def check_homomorphism(
     $$h(x \bullet y) = h(x) \bullet h(y), \qquad h(e) = e, \qquad
       \mathrm{scan}(h \circ x) = h \circ \mathrm{scan}(x).$$
 
+    What the source forgets (what lies before a start, say) must not reach the image either, NaN included.
+
     Arguments:
         function: from an element of the source to one of the target; or a
             [`memoalg.Homomorphism`][], which knows its ends.
@@ -187,8 +189,8 @@ def check_homomorphism(
 
     Example:
         >>> import jax.numpy as jnp, memoalg as ma
-        >>> ma.laws.check_homomorphism(jnp.negative, ma.Max(3), ma.Min(3)).laws
-        ('homomorphism', 'homomorphism_identity', 'homomorphism_scan')
+        >>> ma.laws.check_homomorphism(jnp.negative, ma.Max(3), ma.Min(3)).laws[:2]
+        ('homomorphism', 'homomorphism_identity')
     """
     if isinstance(function, Homomorphism):
         between = function

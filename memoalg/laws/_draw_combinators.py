@@ -30,9 +30,9 @@ from ._draw import Source, draw
 def draw_elements(monoid: AbstractSemigroup, source: Source) -> Any:
     """Elements, as numpy arrays: what the drawn generators expand to."""
     generators = draw(monoid, source)
-    if not isinstance(monoid, AbstractMonoid) or not jax.tree.leaves(generators):
+    if not isinstance(monoid, AbstractMonoid):
         return generators
-    return jax.tree.map(np.asarray, jax.vmap(monoid.expand)(generators))
+    return jax.tree.map(np.asarray, jax.vmap(monoid.expand, axis_size=source.count)(generators))
 
 
 @draw.register
@@ -67,7 +67,9 @@ def _(monoid: Dual | Regular, source: Source) -> Any:
 def _(monoid: Map, source: Source) -> Any:
     """Images of elements; rows whose image overflows stand outside the isomorphism's domain."""
     elements = draw_elements(monoid.monoid, source)
-    images = jax.tree.map(np.asarray, jax.vmap(monoid.isomorphism.forward)(elements))
+    images = jax.tree.map(
+        np.asarray, jax.vmap(monoid.isomorphism.forward, axis_size=source.count)(elements)
+    )
     lost = _infinite_rows(images, source.count) & ~_infinite_rows(elements, source.count)
     if lost.all():
         return images

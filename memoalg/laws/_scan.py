@@ -63,11 +63,11 @@ def scan_reverse(m: AbstractSemigroup, xs: Any) -> Sides:
 def scan_exclusive(m: AbstractMonoid, xs: Any) -> Sides:
     """exclusive(x)_t • x_t = scan(x)_t.
 
-    Usually: the identity is not neutral on the left.
+    Usually: the operator is not associative, or the identity is not neutral on the left.
     """
     elements = expanded(m, xs)
     before = exclusive_scan(m, elements, method=TREE)
-    return jax.vmap(m.combine)(before, elements), products(m, elements, LOOP)
+    return jax.vmap(m.combine)(before, elements), products(m, elements, TREE)
 
 
 def trajectory_methods(m: AbstractMonoid, xs: Any, start: Array) -> Sides:

@@ -1,8 +1,12 @@
 """Hypothesis strategies: elements of a monoid, and monoids composed at random."""
 
+import contextlib
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 try:
@@ -32,7 +36,7 @@ ROWS = 24
 
 
 def elements(monoid: AbstractSemigroup, *, count: int | None = None) -> st.SearchStrategy[Any]:
-    """Reachable elements of a monoid, as numpy arrays, of every kind that `draw` knows.
+    """Reachable elements of a monoid, of every kind that `draw` knows.
 
     Arguments:
         monoid: the monoid or semigroup.
@@ -54,11 +58,22 @@ def elements(monoid: AbstractSemigroup, *, count: int | None = None) -> st.Searc
         # A row's number says its kind: one element may be of any.
         first = choose(st.integers(0, 5)) if count is None else 0
         source = Source(seed, max(rows + first, 1), exact=exact)
-        made = draw_elements(monoid, source)
-        taken = jax.tree.map(lambda leaf: np.asarray(leaf)[first : first + rows], made)
-        return taken if count is not None else jax.tree.map(lambda leaf: leaf[0], taken)
+        with _undisturbed_random():
+            made = draw_elements(monoid, source)
+        taken = slice(first, first + rows) if count is not None else first
+        return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[taken]), made)
 
     return drawn()
+
+
+@contextlib.contextmanager
+def _undisturbed_random() -> Iterator[None]:
+    """Type checkers of containers look at random members; hypothesis wants to be alone with `random`."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def monoids(*, depth: int = 2, size: int = 2) -> st.SearchStrategy[AbstractMonoid]:
