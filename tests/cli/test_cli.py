@@ -159,7 +159,7 @@ def test_models(capsys):
 def test_explain_every_model(name, capsys):
     assert main(["explain", name, "--length", "64", "--width", "8"]) == 0
     text = capsys.readouterr().out
-    assert "for 64 steps" in text or "has no monoid" in text
+    assert ", 64 steps: " in text or "has no monoid" in text
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"]], ids=str)
