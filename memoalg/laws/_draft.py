@@ -49,6 +49,7 @@ def drawn_rows(monoid: AbstractSemigroup, seed: int, *, mild: bool, deep: bool) 
 
 
 def count_of(rows: Rows) -> int:
+    """How many rows there are; one where an element has no leaves."""
     leaves = jax.tree.leaves(rows.values)
     return leaves[0].shape[0] if leaves else 1
 

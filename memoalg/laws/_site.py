@@ -105,10 +105,12 @@ def sites_of(monoid: AbstractSemigroup) -> list[Site]:
 
 
 def element_site(monoid: AbstractSemigroup) -> Site:
+    """The laws of single elements of the monoid as a whole."""
     return Site(monoid, laws_of(monoid), dict.fromkeys("xyzwg", monoid), monoid)
 
 
 def action_site(product: SemidirectProduct) -> Site:
+    """The laws of the action inside a semidirect product."""
     acting, base = product.acting, product.base
     sources = {"a": acting, "a2": acting, "b": base, "b2": base}
     return Site(product, ACTION, sources, product.base)
@@ -127,6 +129,7 @@ def strict_action_sites(product: SemidirectProduct) -> list[Site]:
 
 
 def resettable_sites(node: Resettable) -> list[Site]:
+    """The four cases of a reset-lift, and that nothing passes a start."""
     sources = dict.fromkeys("xy", node.monoid)
     if not any(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(node.element)):
         return [Site(node, RESETTABLE, sources, node)]
@@ -137,6 +140,7 @@ def resettable_sites(node: Resettable) -> list[Site]:
 
 
 def map_sites(node: Map) -> list[Site]:
+    """Both round trips of a transport of structure."""
     return [
         Site(node, ISOMORPHISM, {"x": node}, node),
         Site(node, ISOMORPHISM_SOURCE, {"s": node.monoid}, node.monoid),
@@ -156,6 +160,7 @@ def sequence_sites(monoid: AbstractSemigroup, length: int, gradient: bool) -> li
 
 
 def homomorphism_sites(h: Homomorphism, length: int) -> list[Site]:
+    """The laws of a homomorphism: of pairs of elements, and pushed through a scan."""
     laws = HOMOMORPHISM | HOMOMORPHISM_CONTAINMENT
     if not (has_identity(h.source) and has_identity(h.target)):
         del laws["homomorphism_identity"]
