@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
 from .._typing import common_dtype
-from ..algebra import AbstractMonoid, DirectProduct, Power
-from ..algebra._fixed import is_fixed, mark_fixed, split_fixed
+from ..algebra import AbstractMonoid
+from ..algebra._fixed import is_fixed
 from ._associative import _length
 from ._chunk import TILE, Chunk, Outer, prepared, run_chunk
+from ._factors import run_of
 from ._method import AbstractMethod, initial_state_of
 from ._outer_form import outer_form
 from ._sequential import Sequential
@@ -68,13 +69,10 @@ class Chunked(AbstractMethod):
     ) -> tuple[PyTree, PyTree]:
         length = _length(generators, resets)
         if queries is not None and length > 0:
-            if isinstance(monoid, DirectProduct):
-                return self._run_product(
-                    monoid, state, generators, resets, initial_state, queries, reverse
-                )
-            if isinstance(monoid, Power):
-                return self._run_power(
-                    monoid, state, generators, resets, initial_state, queries, reverse
+            by_factor = run_of(monoid)
+            if by_factor is not None:
+                return by_factor(
+                    self.run, monoid, state, generators, resets, initial_state, queries, reverse
                 )
         form = outer_form(monoid)
         if form is None or queries is None or length == 0:
@@ -92,49 +90,6 @@ class Chunked(AbstractMethod):
         if reverse:
             read = _flipped(read)
         return form.state(last), form.reads(read)
-
-    def _run_product(
-        self,
-        monoid: Any,
-        state: PyTree,
-        generators: PyTree,
-        resets: Bool[Array, " time"] | None,
-        initial_state: PyTree | None,
-        queries: PyTree,
-        reverse: bool,
-    ) -> tuple[PyTree, PyTree]:
-        """Factor by factor."""
-        initials = _repeat_none(monoid, initial_state)
-        if resets is None:
-            resets = jnp.zeros(_length(generators, None), jnp.bool_)
-        parts = zip(monoid.factors, state, generators, initials, queries, strict=True)
-        results = [self.run(m, s, g, resets, i, q, reverse) for m, s, g, i, q in parts]
-        return tuple(last for last, _ in results), tuple(reads for _, reads in results)
-
-    def _run_power(
-        self,
-        monoid: Any,
-        state: PyTree,
-        generators: PyTree,
-        resets: Bool[Array, " time"] | None,
-        initial_state: PyTree | None,
-        queries: PyTree,
-        reverse: bool,
-    ) -> tuple[PyTree, PyTree]:
-        """All copies at once: their axis comes after time, and where there is no time, first."""
-        fixed, timed, treedef = split_fixed(generators)
-
-        def one(state: PyTree, fixed: list, timed: list, initial: Any, queries: PyTree) -> Any:
-            own = mark_fixed(treedef, fixed, timed)
-            return self.run(monoid.monoid, state, own, resets, initial, queries, reverse)
-
-        axes = (0, 0, 1, None if initial_state is None else 0, 1)
-        run = jax.vmap(one, in_axes=axes, out_axes=(0, 1))
-        return run(state, fixed, timed, initial_state, queries)
-
-
-def _repeat_none(monoid: DirectProduct, tree: PyTree | None) -> PyTree:
-    return (None,) * len(monoid.factors) if tree is None else tree
 
 
 def _begins_with_zeros(monoid: AbstractMonoid) -> bool:
