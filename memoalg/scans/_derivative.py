@@ -1,0 +1,275 @@
+"""A derivative written by hand, in both modes and to every order.
+
+`jax.custom_vjp` has no forward mode and `jax.custom_jvp` leaves the reverse mode to JAX, which
+transposes the tangent program and stores what that needs. Here a rule gives both: its tangent program
+becomes one primitive, linear in the tangents, whose transpose is the rule's adjoint program. Derivatives
+of derivatives differentiate the two programs.
+
+The primitive is batched by the rule, too. `jax.vmap` of a loop puts the batch axis of what the loop
+indexes first, which is a transposed copy; and the gradient of an operand that the whole batch shares it
+accumulates once for each member, to add them up at the end.
+"""
+
+import abc
+import functools
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, PyTree
+
+from .._tree import split_inexact
+from .._typing import TreeDef
+
+Self = Any
+
+
+class AbstractRule(eqx.Module):
+    """A computation with its tangent and its adjoint program.
+
+    Operands and outputs are pytrees; "moving" is what of them is inexact, with None in place of the
+    rest. Rules are static: arrays are operands.
+    """
+
+    @abc.abstractmethod
+    def primal(self, operands: PyTree) -> PyTree:
+        """The outputs."""
+
+    @abc.abstractmethod
+    def forward(self, operands: PyTree) -> tuple[PyTree, PyTree]:
+        """The outputs, and what the two programs need besides the operands."""
+
+    @abc.abstractmethod
+    def tangent(self, operands: PyTree, kept: PyTree, moving: PyTree) -> PyTree:
+        """Tangents of the moving outputs from those of the moving operands."""
+
+    @abc.abstractmethod
+    def adjoint(self, operands: PyTree, kept: PyTree, moving: PyTree) -> PyTree:
+        """Cotangents of the moving operands from those of the moving outputs."""
+
+    @abc.abstractmethod
+    def timed(self, operands: PyTree, kept: PyTree, outputs: PyTree) -> tuple:
+        """For each leaf of the three whether its first axis is time: a batch axis comes after it."""
+
+    @abc.abstractmethod
+    def batched(self, operands: PyTree) -> "AbstractRule":
+        """The rule for a batch. For each leaf of the operands: whether it has a batch axis, or all share it."""
+
+    def shareable(self, operands: PyTree) -> PyTree:
+        """For each leaf of the operands whether a batch may share it. Default: every one."""
+        return jax.tree.map(lambda _: True, operands)
+
+
+def differentiable(rule: AbstractRule, operands: PyTree) -> PyTree:
+    """The outputs of a rule, differentiated by it."""
+    call = jax.custom_jvp(functools.partial(_primal, rule))
+    call.defjvp(functools.partial(_rule_jvp, rule))
+    return call(*split_inexact(operands))
+
+
+def _primal(rule: AbstractRule, moving: PyTree, still: PyTree) -> PyTree:
+    return rule.primal(eqx.combine(moving, still))
+
+
+def _rule_jvp(rule: AbstractRule, primals: tuple, tangents: tuple) -> tuple[PyTree, PyTree]:
+    operands = eqx.combine(*primals)
+    outputs, kept = rule.forward(operands)
+    timed = rule.timed(operands, kept, outputs)
+    sides = _Side.of(operands, timed[0]), _Side.of(outputs, timed[2])
+    held, structure = jax.tree.flatten((operands, kept))
+    dots = jax.tree.leaves(tangents[0])
+    axes = _varying([*held, *dots])
+    found = _linear_p.bind(
+        *(_cast(leaf, axes) for leaf in (*held, *dots)),
+        linear=_Linear(rule, structure, tuple(jax.tree.leaves(timed[:2])), sides, True),
+        outputs=tuple(_aval(leaf, axes) for leaf in jax.tree.leaves(split_inexact(outputs)[0])),
+    )
+    dots = jax.tree.unflatten(sides[1].structure, found)
+    return outputs, jax.tree.map(_or_zero, outputs, dots, is_leaf=lambda x: x is None)
+
+
+def _or_zero(output: Array, dot: Array | None) -> Any:
+    """Tangents of what is not inexact have no values."""
+    return np.zeros(output.shape, jax.dtypes.float0) if dot is None else dot
+
+
+def _varying(leaves: list) -> frozenset:
+    """Over which axes of a mesh, under `jax.shard_map`, any of these vary."""
+    return frozenset().union(*(getattr(jax.typeof(leaf), "vma", ()) for leaf in leaves))
+
+
+def _cast(leaf: Array, axes: frozenset) -> Array:
+    """Under `jax.shard_map`, all that meets varies over the same axes."""
+    missing = axes - getattr(jax.typeof(leaf), "vma", axes)
+    return jax.lax.pcast(leaf, tuple(missing), to="varying") if missing else leaf
+
+
+def _aval(leaf: Array, axes: frozenset) -> ShapedArray:
+    aval = jax.typeof(leaf)
+    return aval.update(weak_type=False, vma=axes) if axes else aval.update(weak_type=False)
+
+
+# ---- the linear program as a primitive -------------------------------------------------------------
+
+
+class _Side(NamedTuple):
+    """The moving part of the operands or of the outputs.
+
+    Attributes:
+        structure: of the moving part.
+        places: which leaves of the whole are moving.
+        timed: which of these begin with time.
+    """
+
+    structure: TreeDef
+    places: tuple[int, ...]
+    timed: tuple[bool, ...]
+
+    @staticmethod
+    def of(whole: PyTree, timed: PyTree) -> "_Side":
+        leaves, flags = jax.tree.leaves(whole), jax.tree.leaves(timed)
+        places = tuple(i for i, x in enumerate(leaves) if jnp.issubdtype(x.dtype, jnp.inexact))
+        structure = jax.tree.structure(split_inexact(whole)[0])
+        return _Side(structure, places, tuple(flags[i] for i in places))
+
+
+class _Linear(NamedTuple):
+    """The program of a primitive, which is linear in what comes after what it holds.
+
+    Attributes:
+        rule: whose it is.
+        structure: of what is held: operands and kept.
+        held: which leaves of that begin with time.
+        sides: of the operands and of the outputs.
+        forwards: the tangent program, from operands to outputs; otherwise the adjoint, back.
+    """
+
+    rule: AbstractRule
+    structure: TreeDef
+    held: tuple[bool, ...]
+    sides: tuple[_Side, _Side]
+    forwards: bool
+
+    def __call__(self, held: tuple, moving: tuple) -> tuple[Array, ...]:
+        operands, kept = jax.tree.unflatten(self.structure, held)
+        program = self.rule.tangent if self.forwards else self.rule.adjoint
+        given = jax.tree.unflatten(self.into.structure, moving)
+        return tuple(jax.tree.leaves(program(operands, kept, given)))
+
+    @property
+    def into(self) -> _Side:
+        return self.sides[0 if self.forwards else 1]
+
+    @property
+    def out_of(self) -> _Side:
+        return self.sides[1 if self.forwards else 0]
+
+    def split(self, leaves: tuple) -> tuple[tuple, tuple]:
+        count = len(self.held)
+        return leaves[:count], leaves[count:]
+
+
+_linear_p = Primitive("memoalg_linear")
+_linear_p.multiple_results = True
+
+
+def _run(*leaves: Array, linear: _Linear, outputs: tuple) -> list[Array]:
+    del outputs
+    return list(linear(*linear.split(leaves)))
+
+
+def _shapes(*leaves: Any, linear: _Linear, outputs: tuple) -> list[ShapedArray]:
+    del leaves, linear
+    return list(outputs)
+
+
+def _jvp(primals: tuple, tangents: tuple, *, linear: _Linear, outputs: tuple) -> tuple:
+    """Linear in what comes after what is held; in that, whatever the program is."""
+    found = _linear_p.bind(*primals, linear=linear, outputs=outputs)
+    held, moving = linear.split(primals)
+    held_dots, moving_dots = linear.split(tangents)
+    dots = [ad.Zero(aval.to_tangent_aval()) for aval in outputs]
+    if any(type(dot) is not ad.Zero for dot in moving_dots):
+        instantiated = [ad.instantiate_zeros(dot) for dot in moving_dots]
+        dots = _linear_p.bind(*held, *instantiated, linear=linear, outputs=outputs)
+    places = [i for i, dot in enumerate(held_dots) if type(dot) is not ad.Zero]
+    if places:
+
+        def of_held(*some: Array) -> tuple[Array, ...]:
+            changed = dict(zip(places, some, strict=True))
+            return linear(tuple(changed.get(i, leaf) for i, leaf in enumerate(held)), moving)
+
+        _, more = jax.jvp(of_held, [held[i] for i in places], [held_dots[i] for i in places])
+        dots = [ad.instantiate_zeros(a) + b for a, b in zip(dots, more, strict=True)]
+    return found, dots
+
+
+def _transpose(bars: list, *leaves: Any, linear: _Linear, outputs: tuple) -> list:
+    del outputs
+    held, moving = linear.split(leaves)
+    wanted = [leaf.aval for leaf in moving]
+    none = [None] * len(held)
+    if all(type(bar) is ad.Zero for bar in bars):
+        return none + [ad.Zero(aval) for aval in wanted]
+    found = _linear_p.bind(
+        *held,
+        *(ad.instantiate_zeros(bar) for bar in bars),
+        linear=linear._replace(forwards=not linear.forwards),
+        outputs=tuple(wanted),
+    )
+    return none + list(found)
+
+
+def _batch(leaves: tuple, axes: tuple, *, linear: _Linear, outputs: tuple) -> tuple[list, list]:
+    """By the rule, which is told which operands have a batch axis."""
+    size = next(x.shape[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not None)
+    operands, _ = jax.tree.unflatten(linear.structure, linear.split(leaves)[0])
+    structure = jax.tree.structure(operands)
+    flags = _batched_operands(linear, axes, jax.tree.leaves(linear.rule.shareable(operands)))
+    kept = [True] * (len(linear.held) - len(flags))
+    given = [not linear.forwards or flags[place] for place in linear.into.places]
+    widened = [
+        _widened(leaf, axis, int(timed), size) if flag else leaf
+        for leaf, axis, timed, flag in zip(
+            leaves, axes, [*linear.held, *linear.into.timed], [*flags, *kept, *given], strict=True
+        )
+    ]
+    out_axes = [int(timed) for timed in linear.out_of.timed]
+    found = _linear_p.bind(
+        *widened,
+        linear=linear._replace(rule=linear.rule.batched(jax.tree.unflatten(structure, flags))),
+        outputs=tuple(
+            aval.update(shape=(*aval.shape[:place], size, *aval.shape[place:]), sharding=None)
+            for aval, place in zip(outputs, out_axes, strict=True)
+        ),
+    )
+    return found, out_axes
+
+
+def _batched_operands(linear: _Linear, axes: tuple, shareable: list[bool]) -> list[bool]:
+    """An operand has a batch axis where it or its tangent has one; backwards, each member has a result."""
+    held_axes, moving_axes = linear.split(axes)
+    flags = [axis is not None for axis in held_axes[: len(shareable)]]
+    for number, place in enumerate(linear.sides[0].places):
+        flags[place] |= not linear.forwards or moving_axes[number] is not None
+    return [flag or not may for flag, may in zip(flags, shareable, strict=True)]
+
+
+def _widened(leaf: Array, axis: int | None, place: int, size: int) -> Array:
+    if axis is not None:
+        return jnp.moveaxis(leaf, axis, place)
+    shape = (*leaf.shape[:place], size, *leaf.shape[place:])
+    return jnp.broadcast_to(jnp.expand_dims(leaf, place), shape)
+
+
+_linear_p.def_impl(_run)
+_linear_p.def_abstract_eval(_shapes)
+ad.primitive_jvps[_linear_p] = _jvp
+ad.primitive_transposes[_linear_p] = _transpose
+batching.primitive_batchers[_linear_p] = _batch
+mlir.register_lowering(_linear_p, mlir.lower_fun(_run, multiple_results=True))
