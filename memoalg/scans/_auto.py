@@ -7,8 +7,7 @@ import jax
 from jaxtyping import Array, Bool, PyTree
 
 from ..algebra import AbstractMonoid
-from ._associative import _length
-from ._method import AbstractMethod
+from ._method import AbstractMethod, length_of
 from ._planner import plan
 
 
@@ -36,7 +35,7 @@ class Auto(AbstractMethod):
         queries: PyTree | None,
         reverse: bool,
     ) -> tuple[PyTree, PyTree]:
-        length = _length(generators, resets)
+        length = length_of(generators, resets)
         on_cpu = plan(monoid, length=length, platform="cpu").method
         elsewhere = plan(monoid, length=length, platform="cuda").method
         # Both branches cost tracing; where no accelerator is present there is nothing to choose.

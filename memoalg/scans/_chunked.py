@@ -10,10 +10,9 @@ from jaxtyping import Array, Bool, PyTree
 from .._typing import common_dtype
 from ..algebra import AbstractMonoid
 from ..algebra._fixed import is_fixed
-from ._associative import _length
 from ._chunk import TILE, Chunk, Outer, prepared, run_chunk
 from ._factors import run_of
-from ._method import AbstractMethod, initial_state_of
+from ._method import AbstractMethod, initial_state_of, length_of
 from ._outer_form import outer_form
 from ._sequential import Sequential
 
@@ -67,7 +66,7 @@ class Chunked(AbstractMethod):
         queries: PyTree | None,
         reverse: bool,
     ) -> tuple[PyTree, PyTree]:
-        length = _length(generators, resets)
+        length = length_of(generators, resets)
         if queries is not None and length > 0:
             by_factor = run_of(monoid)
             if by_factor is not None:

@@ -26,23 +26,35 @@ from jaxtyping import Array, PyTree
 from .._tree import split_inexact
 from .._typing import TreeDef
 
-Self = Any
+
+SHARED = -1
 
 
-class AbstractRule(eqx.Module):
-    """A computation with its tangent and its adjoint program.
+class Axes(NamedTuple):
+    """Where the batch axes are: 0, or 1 after time; `SHARED` where an operand has none.
 
-    Operands and outputs are pytrees; "moving" is what of them is inexact, with None in place of the
-    rest. Rules are static: arrays are operands.
+    Attributes:
+        structures: of (operands, kept) and of the moving outputs.
+        held: of each leaf of (operands, kept).
+        outputs: of each moving output.
     """
 
-    @abc.abstractmethod
-    def primal(self, operands: PyTree) -> PyTree:
-        """The outputs."""
+    structures: tuple[TreeDef, TreeDef]
+    held: tuple[int, ...]
+    outputs: tuple[int, ...]
 
-    @abc.abstractmethod
-    def forward(self, operands: PyTree) -> tuple[PyTree, PyTree]:
-        """The outputs, and what the two programs need besides the operands."""
+    def trees(self) -> tuple[PyTree, PyTree, PyTree]:
+        """Axes of operands, of what is kept, and of the moving outputs, as pytrees like them."""
+        operands, kept = jax.tree.unflatten(self.structures[0], self.held)
+        return operands, kept, jax.tree.unflatten(self.structures[1], self.outputs)
+
+
+class AbstractPrograms(eqx.Module):
+    """The tangent and the adjoint program of a computation.
+
+    Operands and outputs are pytrees; "moving" is what of them is inexact, with None in place of the
+    rest. `kept` is what the computation has stored. All arrays are arguments: fields are static.
+    """
 
     @abc.abstractmethod
     def tangent(self, operands: PyTree, kept: PyTree, moving: PyTree) -> PyTree:
@@ -52,17 +64,66 @@ class AbstractRule(eqx.Module):
     def adjoint(self, operands: PyTree, kept: PyTree, moving: PyTree) -> PyTree:
         """Cotangents of the moving operands from those of the moving outputs."""
 
-    @abc.abstractmethod
-    def timed(self, operands: PyTree, kept: PyTree, outputs: PyTree) -> tuple:
-        """For each leaf of the three whether its first axis is time: a batch axis comes after it."""
-
-    @abc.abstractmethod
-    def batched(self, operands: PyTree) -> "AbstractRule":
-        """The rule for a batch. For each leaf of the operands: whether it has a batch axis, or all share it."""
+    def batched(self, axes: Axes) -> "AbstractPrograms":
+        """The programs for a batch. Default: by `jax.vmap`."""
+        return _Batched(self, axes)
 
     def shareable(self, operands: PyTree) -> PyTree:
         """For each leaf of the operands whether a batch may share it. Default: every one."""
         return jax.tree.map(lambda _: True, operands)
+
+
+class AbstractRule(AbstractPrograms):
+    """A computation with its two programs."""
+
+    @abc.abstractmethod
+    def primal(self, operands: PyTree) -> PyTree:
+        """The outputs."""
+
+    @abc.abstractmethod
+    def forward(self, operands: PyTree) -> tuple[PyTree, PyTree]:
+        """The outputs, and what is kept for the two programs besides the operands."""
+
+    @abc.abstractmethod
+    def timed(self, operands: PyTree, kept: PyTree, outputs: PyTree) -> tuple:
+        """For each leaf of the three whether its first axis is time: a batch axis comes after it."""
+
+
+class _Batched(AbstractPrograms):
+    """Programs for a batch, by `jax.vmap`; what all share gets the sum of what its members get."""
+
+    programs: AbstractPrograms
+    axes: Axes = eqx.field(static=True)
+
+    def tangent(self, operands: PyTree, kept: PyTree, moving: PyTree) -> PyTree:
+        operand_axes, kept_axes, output_axes = self.axes.trees()
+        own = _moving_axes(operand_axes, operands)
+        into = jax.tree.map(_vmap_axis, (operand_axes, kept_axes, own))
+        run = jax.vmap(self.programs.tangent, in_axes=into, out_axes=output_axes)
+        return run(operands, kept, moving)
+
+    def adjoint(self, operands: PyTree, kept: PyTree, moving: PyTree) -> PyTree:
+        trees = self.axes.trees()
+        into = jax.tree.map(_vmap_axis, trees)
+        bars = jax.vmap(self.programs.adjoint, in_axes=into)(operands, kept, moving)
+
+        def placed(axis: int, bar: Array) -> Array:
+            return jnp.sum(bar, 0) if axis == SHARED else jnp.moveaxis(bar, 0, axis)
+
+        return jax.tree.map(placed, _moving_axes(trees[0], operands), bars)
+
+
+def _moving_axes(axes: PyTree, operands: PyTree) -> PyTree:
+    """The axes of the moving operands."""
+    return jax.tree.map(lambda axis, x: axis if _is_moving(x) else None, axes, operands)
+
+
+def _is_moving(leaf: Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def _vmap_axis(axis: int) -> int | None:
+    return None if axis == SHARED else axis
 
 
 def differentiable(rule: AbstractRule, operands: PyTree) -> PyTree:
@@ -133,7 +194,7 @@ class _Side(NamedTuple):
     @staticmethod
     def of(whole: PyTree, timed: PyTree) -> "_Side":
         leaves, flags = jax.tree.leaves(whole), jax.tree.leaves(timed)
-        places = tuple(i for i, x in enumerate(leaves) if jnp.issubdtype(x.dtype, jnp.inexact))
+        places = tuple(i for i, x in enumerate(leaves) if _is_moving(x))
         structure = jax.tree.structure(split_inexact(whole)[0])
         return _Side(structure, places, tuple(flags[i] for i in places))
 
@@ -149,7 +210,7 @@ class _Linear(NamedTuple):
         forwards: the tangent program, from operands to outputs; otherwise the adjoint, back.
     """
 
-    rule: AbstractRule
+    rule: AbstractPrograms
     structure: TreeDef
     held: tuple[bool, ...]
     sides: tuple[_Side, _Side]
@@ -226,23 +287,26 @@ def _transpose(bars: list, *leaves: Any, linear: _Linear, outputs: tuple) -> lis
 
 
 def _batch(leaves: tuple, axes: tuple, *, linear: _Linear, outputs: tuple) -> tuple[list, list]:
-    """By the rule, which is told which operands have a batch axis."""
+    """By the programs, which are told where the batch axes are."""
     size = next(x.shape[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not None)
     operands, _ = jax.tree.unflatten(linear.structure, linear.split(leaves)[0])
-    structure = jax.tree.structure(operands)
     flags = _batched_operands(linear, axes, jax.tree.leaves(linear.rule.shareable(operands)))
-    kept = [True] * (len(linear.held) - len(flags))
     given = [not linear.forwards or flags[place] for place in linear.into.places]
-    widened = [
-        _widened(leaf, axis, int(timed), size) if flag else leaf
-        for leaf, axis, timed, flag in zip(
-            leaves, axes, [*linear.held, *linear.into.timed], [*flags, *kept, *given], strict=True
+    kept = [True] * (len(linear.held) - len(flags))
+    places = [
+        int(timed) if flag else SHARED
+        for timed, flag in zip(
+            [*linear.held, *linear.into.timed], [*flags, *kept, *given], strict=True
         )
     ]
+    held, _ = linear.split(tuple(places))
+    results = tuple(int(timed) for timed in linear.sides[1].timed)
+    batch_axes = Axes((linear.structure, linear.sides[1].structure), held, results)
+    widened = [_widened(*each, size) for each in zip(leaves, axes, places, strict=True)]
     out_axes = [int(timed) for timed in linear.out_of.timed]
     found = _linear_p.bind(
         *widened,
-        linear=linear._replace(rule=linear.rule.batched(jax.tree.unflatten(structure, flags))),
+        linear=linear._replace(rule=linear.rule.batched(batch_axes)),
         outputs=tuple(
             aval.update(shape=(*aval.shape[:place], size, *aval.shape[place:]), sharding=None)
             for aval, place in zip(outputs, out_axes, strict=True)
@@ -261,6 +325,8 @@ def _batched_operands(linear: _Linear, axes: tuple, shareable: list[bool]) -> li
 
 
 def _widened(leaf: Array, axis: int | None, place: int, size: int) -> Array:
+    if place == SHARED:
+        return leaf
     if axis is not None:
         return jnp.moveaxis(leaf, axis, place)
     shape = (*leaf.shape[:place], size, *leaf.shape[place:])

@@ -8,7 +8,7 @@ from jaxtyping import Array, PyTree
 
 from ..algebra import AbstractMonoid, DirectProduct, Power
 from ..algebra._fixed import mark_fixed, split_fixed
-from ._associative import _length
+from ._method import length_of
 
 Run = Callable[..., tuple[PyTree, PyTree]]
 """With the signature of `AbstractMethod.run`."""
@@ -33,7 +33,7 @@ def _run_product(
 ) -> tuple[PyTree, PyTree]:
     """Factor by factor."""
     if resets is None:  # A factor may have no leaf with a time axis.
-        resets = jnp.zeros(_length(generators, None), jnp.bool_)
+        resets = jnp.zeros(length_of(generators, None), jnp.bool_)
     initials, asked = _repeat_none(monoid, initial_state), _repeat_none(monoid, queries)
     parts = zip(monoid.factors, state, generators, initials, asked, strict=True)
     results = [run(m, s, g, resets, i, q, reverse) for m, s, g, i, q in parts]

@@ -13,7 +13,7 @@ from .._tree import split_inexact, tree_where
 from ..algebra import AbstractMonoid
 from ..algebra._fixed import merge_fixed
 from .._typing import TreeDef
-from ._derivative import AbstractRule, differentiable
+from ._derivative import SHARED, AbstractRule, Axes, differentiable
 from ._method import initial_state_of
 
 Step = Callable[[PyTree, PyTree, PyTree], tuple[PyTree, PyTree]]
@@ -118,18 +118,24 @@ class Loop(AbstractRule):
     def timed(self, operands: PyTree, kept: PyTree, outputs: PyTree) -> tuple:
         begins_with_time = _all(False, operands[:2]), _all(True, operands[2])
         last, reads = outputs
-        return (*begins_with_time[0], begins_with_time[1]), _all(True, kept), (
-            _all(False, last),
-            _all(True, reads),
+        return (
+            (*begins_with_time[0], begins_with_time[1]),
+            _all(True, kept),
+            (
+                _all(False, last),
+                _all(True, reads),
+            ),
         )
 
     def shareable(self, operands: PyTree) -> PyTree:
         constants, state, steps = operands
         return _all(True, constants), _all(False, state), _all(True, steps)
 
-    def batched(self, operands: PyTree) -> "Loop":
+    def batched(self, axes: Axes) -> "Loop":
         """A batch of steps is one step of the batch: the loop itself is not batched."""
-        constants, _, steps = jax.tree.map(lambda batched: 0 if batched else None, operands)
+        constants, _, steps = jax.tree.map(
+            lambda axis: None if axis == SHARED else 0, axes.trees()[0]
+        )
         return dataclasses.replace(self, step=jax.vmap(self.step, in_axes=(constants, 0, steps)))
 
     def _scan(

@@ -3,9 +3,11 @@
 import abc
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Bool, PyTree
 
 from ..algebra import AbstractMonoid
+from ..algebra._fixed import split_fixed
 
 
 class AbstractMethod(eqx.Module):
@@ -51,3 +53,10 @@ class AbstractMethod(eqx.Module):
 def initial_state_of(monoid: AbstractMonoid, initial_state: PyTree | None) -> PyTree:
     """The state at a reset: the one given, or the monoid's own."""
     return monoid.initial_state() if initial_state is None else initial_state
+
+
+def length_of(generators: PyTree, resets: Bool[Array, " time"] | None) -> int:
+    """The number of steps."""
+    if resets is not None:
+        return resets.shape[0]
+    return jax.tree.leaves(split_fixed(generators)[1])[0].shape[0]
