@@ -12,7 +12,7 @@ from ..algebra._fixed import mark_fixed, split_fixed
 from ._derivative import differentiable
 from ._diagonal import Diagonal, is_diagonal
 from ._loop import step_of
-from ._method import AbstractMethod, initial_state_of, length_of
+from ._method import AbstractMethod, length_of
 from ._states import states_of
 
 
@@ -60,8 +60,7 @@ class Associative(AbstractMethod):
         if is_diagonal(monoid):
             states = _differentiated_states(monoid, state, generators, resets, initial_state)
         else:
-            initial = initial_state_of(monoid, initial_state)
-            states = states_of(monoid, state, generators, resets, initial)
+            states = states_of(monoid, state, generators, resets, initial_state)
         last = jax.tree.map(lambda leaf: leaf[-1], states)
         return last, states if queries is None else jax.vmap(monoid.read)(states, queries)
 

@@ -56,7 +56,7 @@ class Diagonal(AbstractRule):
         (arrays, fixed, initial), state, (timed, resets) = operands
         monoid = eqx.combine(arrays, self.monoid)
         generators = mark_fixed(self.treedef, fixed, timed)
-        return states_of(monoid, state, generators, resets, initial_state_of(monoid, initial))
+        return states_of(monoid, state, generators, resets, initial)
 
     def forward(self, operands: PyTree) -> tuple[PyTree, PyTree]:
         states = self.primal(operands)
@@ -144,7 +144,7 @@ def _solve(state: PyTree, factors: PyTree, added: PyTree, resets: Array | None) 
     states, structure = jax.tree.flatten(state)
     pairs = list(zip(_nodes(factors), jax.tree.leaves(added), strict=True))
     monoid = DirectProduct(*(Affine(leaf.shape, leaf.dtype) for leaf in states))
-    solved = states_of(monoid, tuple(states), tuple(pairs), resets, monoid.initial_state())
+    solved = states_of(monoid, tuple(states), tuple(pairs), resets, None)
     return jax.tree.unflatten(structure, solved)
 
 

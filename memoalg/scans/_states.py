@@ -19,7 +19,7 @@ from ..algebra import (
 )
 from ..algebra._fixed import is_fixed, merge_fixed, over_time, split_fixed
 from ..algebra._strict import Strict, strictly
-from ._method import length_of
+from ._method import initial_state_of, length_of
 
 
 class Blocks(eqx.Module):
@@ -48,17 +48,19 @@ def states_of(
     state: PyTree,
     generators: PyTree,
     resets: Array | None,
-    initial: PyTree,
+    initial_state: PyTree | None,
 ) -> PyTree:
     """s_t at every step, formed from prefixes."""
+    initial = initial_state_of(monoid, initial_state)
     embeds = has_embedding(monoid)
     length = length_of(generators, resets)
     generators = _broadcast(generators, _kept(monoid, generators) if embeds else None, length)
     elements = _elements(monoid, generators)
     if embeds:
-        elements = _inject(monoid, state, initial, elements, resets)
-        monoid, elements, resets = _folded(monoid, elements, resets)
-        prefixes, _ = _prefixes(monoid, elements, resets)
+        everywhere = initial_state is not None or not _begins_with_identity(monoid)
+        elements = _inject(monoid, state, initial, elements, resets, everywhere)
+        elements, resets, zero = _folded(monoid, elements, resets)
+        prefixes, _ = _prefixes(monoid, elements, resets, zero)
         return jax.vmap(lambda timed: monoid.project(elements.at_one_time(timed)))(prefixes.timed)
     prefixes, started = _prefixes(monoid, elements, resets)
     if started is None:
@@ -121,64 +123,88 @@ def _elements(monoid: AbstractMonoid, generators: PyTree) -> Blocks:
 
 def _folded(
     monoid: AbstractMonoid, elements: Blocks, resets: Array | None
-) -> tuple[AbstractMonoid, Blocks, Array | None]:
-    """Resets as strict zeros of a timed acting part, where that can forget; else what was given."""
-    if resets is None or not isinstance(monoid, SemidirectProduct):
-        return monoid, elements, resets
-    if any(leaf is not None for leaf in elements.fixed) or not is_elementwise(monoid):
-        return monoid, elements, resets
+) -> tuple[Blocks, Array | None, float | None]:
+    """Resets as a zero of a timed acting part, where that forgets: (elements, resets, zero)."""
+    if resets is None or not isinstance(monoid, SemidirectProduct) or not is_elementwise(monoid):
+        return elements, resets, None
     strict = strictly(monoid.acting, monoid.base, monoid.action)
     if strict is None or not isinstance(strict[0], Strict):
-        return monoid, elements, resets
+        return elements, resets, None
     acting, base = elements.at_one_time(elements.timed)
+    if elements.fixed[0] is not None or jnp.shape(acting) != jnp.shape(base):
+        return elements, resets, None
+    value = strict[0].value
     flags = resets.reshape(-1, *(1,) * (acting.ndim - 1))
-    zero = jnp.asarray(strict[0].value, acting.dtype)
-    folded = jnp.where(flags, zero, acting), base
-    whole = SemidirectProduct(strict[0], monoid.base, strict[1])
-    return whole, Blocks(*split_fixed(folded)), None
+    folded = jnp.where(flags, jnp.asarray(value, acting.dtype), acting), base
+    return Blocks(*split_fixed(folded)), None, value
 
 
 def _inject(
-    monoid: AbstractMonoid, state: PyTree, initial: PyTree, elements: Blocks, resets: Array | None
+    monoid: AbstractMonoid,
+    state: PyTree,
+    initial: PyTree,
+    elements: Blocks,
+    resets: Array | None,
+    everywhere: bool,
 ) -> Blocks:
-    """Put the state that enters each step which begins something into that step's element."""
+    """Put the state that enters the first step, and those at resets, into the steps' elements.
+
+    Not `everywhere`: the initial state is the identity's, so that at a reset nothing need be put in.
+    """
 
     def begin(entering: PyTree, timed: list) -> list:
         element = elements.at_one_time(timed)
         return elements.split(monoid.combine(monoid.embed(entering), element))[1]
 
-    def first(timed: list) -> list:
-        return jax.tree.map(lambda leaf: leaf[0], timed)
+    if resets is not None and everywhere:
+        neutral = elements.split(monoid.identity())[1]
 
-    if resets is None:
-        head = begin(state, first(elements.timed))
-        timed = jax.tree.map(lambda leaf, h: leaf.at[0].set(h), elements.timed, head)
-        return Blocks(elements.fixed, timed, elements.treedef)
-    neutral = elements.split(monoid.identity())[1]
+        def begin_where(reset: Array, timed: list) -> list:
+            # The element is selected before it is used as well as after: an inf in a step that
+            # begins nothing must not reach the gradient of the initial state.
+            begun = begin(initial, tree_where(reset, timed, neutral))
+            return tree_where(reset, begun, timed)
 
-    def begin_where(begins: Array, entering: PyTree, timed: list) -> list:
-        # The element is selected before it is used as well as after: an inf in a step that begins
-        # nothing must not reach the gradient of the initial state.
-        begun = begin(entering, tree_where(begins, timed, neutral))
-        return tree_where(begins, begun, timed)
-
-    at_zero = jnp.arange(resets.shape[0]) == 0
-    entering = jax.vmap(lambda reset: tree_where(reset, initial, state))(resets)
-    timed = jax.vmap(begin_where)(resets | at_zero, entering, elements.timed)
+        timed = jax.vmap(begin_where)(resets, elements.timed)
+    else:
+        timed = elements.timed
+    # One row is set, rather than selected among all: XLA then reads the others only once.
+    first = jax.tree.map(lambda leaf: leaf[0], elements.timed)
+    entering = state if resets is None else tree_where(resets[0], initial, state)
+    head = begin(entering, first)
+    timed = jax.tree.map(lambda leaf, h: leaf.at[0].set(h), timed, head)
     return Blocks(elements.fixed, timed, elements.treedef)
 
 
+def _begins_with_identity(monoid: AbstractMonoid) -> bool:
+    """Whether the monoid's own initial state is what its identity stands for."""
+    if any(eqx.is_array(leaf) for leaf in jax.tree.leaves(monoid)):
+        return False  # It may be traced.
+    with jax.ensure_compile_time_eval():
+        begun, neutral = monoid.embed(monoid.initial_state()), monoid.identity()
+        pairs = zip(jax.tree.leaves(begun), jax.tree.leaves(neutral), strict=True)
+        return all(bool(jnp.all(one == other)) for one, other in pairs)
+
+
 def _prefixes(
-    monoid: AbstractMonoid, elements: Blocks, resets: Array | None
+    monoid: AbstractMonoid, elements: Blocks, resets: Array | None, zero: float | None = None
 ) -> tuple[Blocks, Array | None]:
-    """All inclusive prefixes since the last reset, and whether there was one."""
+    """All inclusive prefixes since the last reset, and whether there was one.
+
+    With `zero`, a reset is where the acting part has that value: no flags need to be combined. Where
+    the later operand has it the earlier one is dropped; an earlier one is multiplied, which makes no
+    difference but to what is not finite in the same episode.
+    """
     # Only timed leaves are reset: a fixed acting part leaves the identity of its base alone.
-    neutral = None if resets is None else elements.split(monoid.identity())[1]
+    neutral = elements.split(monoid.identity())[1]
 
     def combine(left: Blocks, right: Blocks) -> Blocks:
         def one(left_timed: list, right_timed: list) -> tuple[list, list]:
             x = left_timed[0]
-            if resets is not None:
+            if zero is not None:
+                acting = right_timed[0][0]
+                x = tree_where(acting == jnp.asarray(zero, acting.dtype), neutral, x)
+            elif resets is not None:
                 x = tree_where(right_timed[1], neutral, x)
             product = monoid.combine(left.at_one_time(x), right.at_one_time(right_timed[0]))
             fixed, timed = elements.split(product)
@@ -212,7 +238,14 @@ def _tree_scan(combine: Callable[[Blocks, Blocks], Blocks], blocks: Blocks) -> B
 
 def _interleave(first: Array, even: Array, odd: Array) -> Array:
     """first, odd[0], even[0], odd[1], …"""
+    length = 1 + even.shape[0] + odd.shape[0]
+    zero = jnp.zeros((), odd.dtype)
     evens = jnp.concatenate([first, even])
-    pairs = min(evens.shape[0], odd.shape[0])
-    both = jnp.stack([evens[:pairs], odd[:pairs]], axis=1)
-    return jnp.concatenate([both.reshape(2 * pairs, *first.shape[1:]), evens[pairs:]])
+
+    def spread(rows: Array, before: int) -> Array:
+        after = length - before - 2 * rows.shape[0] + 1
+        edges = [(before, after, 1)] + [(0, 0, 0)] * (rows.ndim - 1)
+        return jax.lax.pad(rows, zero, edges)
+
+    is_odd = jax.lax.broadcasted_iota(jnp.int32, (length, *odd.shape[1:]), 0) % 2 == 1
+    return jnp.where(is_odd, spread(odd, 1), spread(evens, 0))
