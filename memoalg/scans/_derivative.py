@@ -5,9 +5,8 @@ transposes the tangent program and stores what that needs. Here a rule gives bot
 becomes one primitive, linear in the tangents, whose transpose is the rule's adjoint program. Derivatives
 of derivatives differentiate the two programs.
 
-The primitive is batched by the rule, too. `jax.vmap` of a loop puts the batch axis of what the loop
-indexes first, which is a transposed copy; and the gradient of an operand that the whole batch shares it
-accumulates once for each member, to add them up at the end.
+The primitive is batched by the rule, too: `jax.vmap` of a loop puts the batch axis of what the loop
+indexes first, which is a transposed copy of it.
 """
 
 import abc
@@ -67,10 +66,6 @@ class AbstractPrograms(eqx.Module):
     def batched(self, axes: Axes) -> "AbstractPrograms":
         """The programs for a batch. Default: by `jax.vmap`."""
         return _Batched(self, axes)
-
-    def shareable(self, operands: PyTree) -> PyTree:
-        """For each leaf of the operands whether a batch may share it. Default: every one."""
-        return jax.tree.map(lambda _: True, operands)
 
 
 class AbstractRule(AbstractPrograms):
@@ -290,7 +285,7 @@ def _batch(leaves: tuple, axes: tuple, *, linear: _Linear, outputs: tuple) -> tu
     """By the programs, which are told where the batch axes are."""
     size = next(x.shape[axis] for x, axis in zip(leaves, axes, strict=True) if axis is not None)
     operands, _ = jax.tree.unflatten(linear.structure, linear.split(leaves)[0])
-    flags = _batched_operands(linear, axes, jax.tree.leaves(linear.rule.shareable(operands)))
+    flags = _batched_operands(linear, axes, len(jax.tree.leaves(operands)))
     given = [not linear.forwards or flags[place] for place in linear.into.places]
     kept = [True] * (len(linear.held) - len(flags))
     places = [
@@ -315,13 +310,18 @@ def _batch(leaves: tuple, axes: tuple, *, linear: _Linear, outputs: tuple) -> tu
     return found, out_axes
 
 
-def _batched_operands(linear: _Linear, axes: tuple, shareable: list[bool]) -> list[bool]:
-    """An operand has a batch axis where it or its tangent has one; backwards, each member has a result."""
+def _batched_operands(linear: _Linear, axes: tuple, count: int) -> list[bool]:
+    """Which operands have a batch axis.
+
+    Those that have one or whose tangent has; backwards all that move, since each member has its own
+    result; and all without a time axis: a loop would add up over the batch at every step what it
+    accumulates for them.
+    """
     held_axes, moving_axes = linear.split(axes)
-    flags = [axis is not None for axis in held_axes[: len(shareable)]]
+    flags = [axis is not None for axis in held_axes[:count]]
     for number, place in enumerate(linear.sides[0].places):
         flags[place] |= not linear.forwards or moving_axes[number] is not None
-    return [flag or not may for flag, may in zip(flags, shareable, strict=True)]
+    return [flag or not timed for flag, timed in zip(flags, linear.held, strict=False)]
 
 
 def _widened(leaf: Array, axis: int | None, place: int, size: int) -> Array:

@@ -56,7 +56,7 @@ class Diagonal(AbstractRule):
         (arrays, fixed, initial), state, (timed, resets) = operands
         monoid = eqx.combine(arrays, self.monoid)
         generators = mark_fixed(self.treedef, fixed, timed)
-        return states_of(monoid, state, generators, resets, initial)
+        return states_of(monoid, state, generators, resets, initial, folds=True)
 
     def forward(self, operands: PyTree) -> tuple[PyTree, PyTree]:
         states = self.primal(operands)
@@ -143,8 +143,12 @@ def _solve(state: PyTree, factors: PyTree, added: PyTree, resets: Array | None) 
     """h_t = factor_t h_{t-1} + added_t, leaf by leaf, from `state`; from zero at a reset."""
     states, structure = jax.tree.flatten(state)
     pairs = list(zip(_nodes(factors), jax.tree.leaves(added), strict=True))
-    monoid = DirectProduct(*(Affine(leaf.shape, leaf.dtype) for leaf in states))
-    solved = states_of(monoid, tuple(states), tuple(pairs), resets, None)
+    algebras = [Affine(leaf.shape, leaf.dtype) for leaf in states]
+    if len(states) == 1:
+        return jax.tree.unflatten(
+            structure, [states_of(algebras[0], states[0], pairs[0], resets, None, folds=True)]
+        )
+    solved = states_of(DirectProduct(*algebras), tuple(states), tuple(pairs), resets, None)
     return jax.tree.unflatten(structure, solved)
 
 

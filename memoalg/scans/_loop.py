@@ -127,10 +127,6 @@ class Loop(AbstractRule):
             ),
         )
 
-    def shareable(self, operands: PyTree) -> PyTree:
-        constants, state, steps = operands
-        return _all(True, constants), _all(False, state), _all(True, steps)
-
     def batched(self, axes: Axes) -> "Loop":
         """A batch of steps is one step of the batch: the loop itself is not batched."""
         constants, _, steps = jax.tree.map(

@@ -49,8 +49,15 @@ def states_of(
     generators: PyTree,
     resets: Array | None,
     initial_state: PyTree | None,
+    folds: bool = False,
 ) -> PyTree:
-    """s_t at every step, formed from prefixes."""
+    """s_t at every step, formed from prefixes.
+
+    Arguments:
+        monoid: and what follows: as for `AbstractMethod.run`.
+        folds: resets may be folded into zeros of an acting part: for programs that are not
+            differentiated, because the derivative by a decay that is zero of itself would be lost.
+    """
     initial = initial_state_of(monoid, initial_state)
     embeds = has_embedding(monoid)
     length = length_of(generators, resets)
@@ -59,7 +66,9 @@ def states_of(
     if embeds:
         everywhere = initial_state is not None or not _begins_with_identity(monoid)
         elements = _inject(monoid, state, initial, elements, resets, everywhere)
-        elements, resets, zero = _folded(monoid, elements, resets)
+        zero = None
+        if folds:
+            elements, resets, zero = _folded(monoid, elements, resets)
         prefixes, _ = _prefixes(monoid, elements, resets, zero)
         return jax.vmap(lambda timed: monoid.project(elements.at_one_time(timed)))(prefixes.timed)
     prefixes, started = _prefixes(monoid, elements, resets)
@@ -131,7 +140,8 @@ def _folded(
     if strict is None or not isinstance(strict[0], Strict):
         return elements, resets, None
     acting, base = elements.at_one_time(elements.timed)
-    if elements.fixed[0] is not None or jnp.shape(acting) != jnp.shape(base):
+    shapes = {jnp.shape(leaf) for leaf in jax.tree.leaves((acting, base))}
+    if elements.fixed[0] is not None or len(shapes) != 1:
         return elements, resets, None
     value = strict[0].value
     flags = resets.reshape(-1, *(1,) * (acting.ndim - 1))
