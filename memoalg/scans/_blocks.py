@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from .._typing import TreeDef
 from ..algebra import AbstractMonoid
 from ..algebra._fixed import mark_fixed, split_fixed
-from .._typing import TreeDef
 from ._loop import Loop, Step
 from ._method import AbstractMethod
 

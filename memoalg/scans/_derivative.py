@@ -25,7 +25,6 @@ from jaxtyping import Array, PyTree
 from .._tree import split_inexact
 from .._typing import TreeDef
 
-
 SHARED = -1
 
 

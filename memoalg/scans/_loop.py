@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from .._tree import split_inexact, tree_where
+from .._typing import TreeDef
 from ..algebra import AbstractMonoid
 from ..algebra._fixed import merge_fixed
-from .._typing import TreeDef
 from ._derivative import SHARED, AbstractRule, Axes, differentiable
 from ._method import initial_state_of
 
