@@ -81,6 +81,7 @@ from .scans import Sequential as Sequential
 from .scans import exclusive_scan as exclusive_scan
 from .scans import explain as explain
 from .scans import fold as fold
+from .scans import last_state as last_state
 from .scans import plan as plan
 from .scans import scan as scan
 from .scans import trajectory as trajectory

@@ -7,6 +7,7 @@ from ._chunked import Chunked as Chunked
 from ._explain import Choice as Choice
 from ._explain import Explanation as Explanation
 from ._explain import explain as explain
+from ._last_state import last_state as last_state
 from ._method import AbstractMethod as AbstractMethod
 from ._outer_form import AbstractOuterForm as AbstractOuterForm
 from ._outer_form import outer_form as outer_form

@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from ..algebra import AbstractMonoid
 from ._auto import Auto
+from ._blocks import run_in_blocks
 from ._check import check_method, check_start, check_step, sequence_length
 from ._method import AbstractMethod
 
@@ -19,6 +20,7 @@ def trajectory(
     initial_state: PyTree | None = None,
     queries: PyTree | None = None,
     reverse: bool = False,
+    every: int = 1,
     method: AbstractMethod = Auto(),
 ) -> tuple[PyTree, PyTree]:
     r"""The states of a memory along a sequence, and what is read of them.
@@ -45,15 +47,19 @@ def trajectory(
             A learned one gets its gradient, from every start.
         queries: a pytree with a leading time axis; None to return the states themselves.
         reverse: run from the last step to the first.
+        every: return what every `every`-th step executed reads, instead of every step. The steps
+            between are then run in blocks of that length, each by `method`, and again for the gradient:
+            only one state for each block is stored.
         method: how to execute it; the numbers do not depend on it.
 
     Returns:
         `(last_state, reads)`: the state after the last step executed, and reads (or states) with a
-        leading time axis, in the order of time.
+        leading time axis, in the order of time; T // every of them.
 
     Raises:
         TypeError: where `start` is not bool or `method` is not a method.
-        ValueError: where lengths, shapes or dtypes do not fit; the message says which leaf.
+        ValueError: where lengths, shapes or dtypes do not fit; the message says which leaf. Where
+            `every` is not a positive int.
 
     Example:
         >>> import jax.numpy as jnp, memoalg as ma
@@ -65,6 +71,8 @@ def trajectory(
     if not isinstance(monoid, AbstractMonoid):
         raise TypeError(f"trajectory needs a monoid, got {type(monoid).__name__}")
     check_method(method)
+    if not isinstance(every, int) or every < 1:
+        raise ValueError(f"every is a positive int, got {every!r}; ma.last_state reads nothing")
     length = sequence_length("generators", generators)
     resets = check_start(start, length)
     if length is None and resets is None:
@@ -79,4 +87,7 @@ def trajectory(
         # Going backwards, the state that enters step t comes from t+1: it is dropped where t+1
         # begins an episode.
         resets = jnp.concatenate([resets[1:], jnp.zeros_like(resets[:1])])
-    return method.run(monoid, state, generators, resets, initial_state, queries, reverse)
+    operands = (monoid, state, generators, resets, initial_state, queries, reverse)
+    if every == 1:
+        return method.run(*operands)
+    return run_in_blocks(method, every, True, *operands)
