@@ -1,11 +1,13 @@
 """Let the planner choose."""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, PyTree
 
+from .._tree import split_inexact
 from ..algebra import AbstractMonoid
 from ._method import AbstractMethod, length_of
 from ._planner import plan
@@ -14,10 +16,13 @@ from ._planner import plan
 class Auto(AbstractMethod):
     """The method that [`memoalg.plan`][] chooses for the platform on which the program is compiled.
 
+    Where differentiating changes the choice (outer-product memories on a CPU run fastest in a loop and
+    are differentiated fastest in chunks), the one that applies is taken.
+
     Where an accelerator is present the choice is made when the program is lowered
-    (`lax.platform_dependent`): the same traced function runs a loop on a CPU and a tree on a GPU. In a
-    process that has only a CPU the loop alone is traced, which halves tracing; to compile for another
-    platform from there, give a method.
+    (`lax.platform_dependent`): the same traced function runs a loop on a CPU and a kernel or a tree on a
+    GPU. In a process that has only a CPU the CPU's choice alone is traced, which halves tracing; to
+    compile for another platform from there, give a method.
 
     Example:
         >>> import jax.numpy as jnp, memoalg as ma
@@ -36,18 +41,49 @@ class Auto(AbstractMethod):
         reverse: bool,
     ) -> tuple[PyTree, PyTree]:
         length = length_of(generators, resets)
-        on_cpu = plan(monoid, length=length, platform="cpu").method
-        elsewhere = plan(monoid, length=length, platform="cuda").method
-        # Both branches cost tracing; where no accelerator is present there is nothing to choose.
-        if on_cpu == elsewhere or jax.default_backend() == "cpu":
-            return on_cpu.run(monoid, state, generators, resets, initial_state, queries, reverse)
+        operands = (monoid, state, generators, resets, initial_state, queries)
 
-        def execute(method: AbstractMethod, *arrays: Any) -> tuple[PyTree, PyTree]:
-            monoid, state, generators, resets, initial_state, queries = arrays
-            return method.run(monoid, state, generators, resets, initial_state, queries, reverse)
+        def choice(platform: str) -> _Choice:
+            chosen = functools.partial(
+                plan, monoid, length=length, platform=platform, reads=queries is not None
+            )
+            return _Choice(chosen(gradient=False).method, chosen(gradient=True).method, reverse)
 
+        on_cpu = choice("cpu")
+        # Each branch costs tracing; where no accelerator is present there is nothing to choose.
+        if jax.default_backend() == "cpu":
+            return on_cpu.run(*operands)
+        on_cuda, elsewhere = choice("cuda"), choice("tpu")
+        if on_cpu == on_cuda == elsewhere:
+            return on_cpu.run(*operands)
         return jax.lax.platform_dependent(
-            *(monoid, state, generators, resets, initial_state, queries),
-            cpu=functools.partial(execute, on_cpu),
-            default=functools.partial(execute, elsewhere),
+            *operands, cpu=on_cpu.run, cuda=on_cuda.run, default=elsewhere.run
         )
+
+
+class _Choice(NamedTuple):
+    """A method for a trajectory, and one for it and its derivatives."""
+
+    plain: AbstractMethod
+    differentiated: AbstractMethod
+    reverse: bool
+
+    def run(self, *operands: Any) -> tuple[PyTree, PyTree]:
+        if self.plain == self.differentiated:
+            return self.plain.run(*operands, self.reverse)
+        # What an operand does not hold cannot move: the monoid is an operand, and may hold arrays.
+        arrays, static = eqx.partition(operands, eqx.is_array)
+        moving, still = split_inexact(arrays)
+
+        def by(method: AbstractMethod, moving: PyTree, still: PyTree) -> tuple[PyTree, PyTree]:
+            return method.run(*eqx.combine(moving, still, static), self.reverse)
+
+        call = jax.custom_jvp(functools.partial(by, self.plain))
+
+        @call.defjvp
+        def _(primals: tuple, tangents: tuple) -> tuple[PyTree, PyTree]:
+            moving, still = primals
+            run = functools.partial(by, self.differentiated, still=still)
+            return jax.jvp(run, (moving,), (tangents[0],))
+
+        return call(moving, still)

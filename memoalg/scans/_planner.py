@@ -1,18 +1,45 @@
-"""Which method to use where: a pure function with its reason."""
+"""Which method to use where: a pure function, its reason, and what it rejected."""
 
+import math
 from typing import NamedTuple
 
-from ..algebra import AbstractMonoid
-from ._associative import Associative
+from ..algebra import AbstractMonoid, simplify
 from ._method import AbstractMethod
-from ._sequential import Sequential
+from ._plan_table import ROWS, SPEEDS, Estimate, Problem, kind_of
 
-SHORT = 64
-"""Below so many steps a tree launches more kernels than it saves (counted, not timed)."""
+
+class Candidate(NamedTuple):
+    """A method that was considered.
+
+    Attributes:
+        method: as it would be run.
+        estimate: bytes moved, kernels launched, bytes of temporary memory; None where it cannot run.
+        seconds: what these cost on the platform, roughly; infinite where it cannot run.
+        remark: why it is good here, or why it cannot run.
+
+    Example:
+        >>> import memoalg as ma
+        >>> chosen = ma.plan(ma.Affine(8), length=1024, platform="cuda")
+        >>> for candidate in chosen.rejected:
+        ...     print(candidate.method, candidate.estimate.launches)
+        Associative() 29
+        Sequential() 7168
+    """
+
+    method: AbstractMethod
+    estimate: Estimate | None
+    seconds: float
+    remark: str
 
 
 class Plan(NamedTuple):
     """A method and why it was chosen.
+
+    Attributes:
+        method: the cheapest candidate.
+        reason: in a sentence.
+        chosen: the same as a candidate, with its estimate.
+        rejected: the other candidates, the cheapest first.
 
     Example:
         >>> import memoalg as ma
@@ -22,33 +49,76 @@ class Plan(NamedTuple):
 
     method: AbstractMethod
     reason: str
+    chosen: Candidate
+    rejected: tuple[Candidate, ...]
 
 
-def plan(monoid: AbstractMonoid, *, length: int, platform: str) -> Plan:
-    """Choose a method for a monoid, a length and a platform.
+def plan(
+    monoid: AbstractMonoid,
+    *,
+    length: int,
+    platform: str,
+    batch: int = 1,
+    capability: float | None = None,
+    gradient: bool = True,
+    reads: bool = False,
+    memory: int | None = None,
+) -> Plan:
+    """Choose a method: a pure function, so that the choice can be looked at before anything runs.
 
-    | platform | length | method |
-    |---|---|---|
-    | `"cpu"` | any | `Sequential`: one loop, least memory |
-    | others | below 64 | `Sequential`: a tree would launch more kernels than it saves |
-    | others | 64 and more | `Associative`: O(log T) launches instead of O(T) |
+    The simplified monoid belongs to a class (elementwise recurrence, outer-product memory, …); the
+    table of `memoalg.scans` has a row for each class and method, with what it costs. Candidates
+    that cannot run here, or need more than `memory`, are dropped; of the rest the one with the least
+    bytes / bandwidth + launches x latency is taken. On a CPU the costs are measured
+    (`benchmarks/scans.py`); those of a GPU are counted in compiled programs (`memoalg bench
+    gpu-counts`), not timed.
 
     Arguments:
         monoid: the algebra.
         length: the number of steps.
         platform: as JAX names it: `"cpu"`, `"cuda"`, `"rocm"`, `"tpu"`.
+        batch: sequences that run side by side.
+        capability: of an NVIDIA GPU, such as 8.0 or 9.0; None where it is not known.
+        gradient: whether the trajectory is differentiated.
+        reads: whether states are read by queries, rather than returned.
+        memory: bytes of temporary memory that there are; None for as many as needed.
 
     Returns:
         The [`memoalg.Plan`][].
 
+    Raises:
+        ValueError: where no method fits into `memory`, or a number is negative.
+
     Example:
         >>> import memoalg as ma
-        >>> print(ma.plan(ma.Add(), length=1024, platform="cuda").method)
+        >>> print(ma.plan(ma.Moments(), length=1024, platform="cuda").method)
         Associative()
     """
-    del monoid  # Rows by class of monoid come with their methods.
-    if platform == "cpu":
-        return Plan(Sequential(), "on a CPU one loop is fastest and stores only the states")
-    if length < SHORT:
-        return Plan(Sequential(), f"below {SHORT} steps a tree launches more kernels than it saves")
-    return Plan(Associative(), "on an accelerator a tree has O(log T) launches, a loop O(T)")
+    if length < 0 or batch < 1:
+        raise ValueError(f"plan: length is 0 or more and batch 1 or more, got {length} and {batch}")
+    understood = simplify(monoid).monoid
+    problem = Problem(understood, length, platform, batch, capability, gradient, reads)
+    kind = kind_of(understood)
+    rows = [row for row in ROWS if kind in row.kinds]
+    candidates = [_candidate(row, problem, memory) for row in rows]
+    # The table is in order of preference: the first of equals is taken.
+    best, *others = sorted(candidates, key=lambda candidate: candidate.seconds)
+    if math.isinf(best.seconds):
+        needs = min(c.estimate.temp for c in candidates if c.estimate is not None)
+        raise ValueError(f"plan: every method needs more than {memory} bytes; the least is {needs}")
+    reason = f"{kind.value}: {best.remark}"
+    return Plan(best.method, reason, best, tuple(others))
+
+
+def _candidate(row, problem: Problem, memory: int | None) -> Candidate:
+    method = row.method(problem)
+    obstacle = row.obstacle(problem)
+    if obstacle is not None:
+        return Candidate(method, None, math.inf, obstacle)
+    estimate = row.estimate(problem)
+    if memory is not None and estimate.temp > memory:
+        remark = f"needs {estimate.temp} bytes of temporary memory, there are {memory}"
+        return Candidate(method, estimate, math.inf, remark)
+    bandwidth, latency = SPEEDS["cpu" if problem.platform == "cpu" else "gpu"]
+    seconds = estimate.bytes / bandwidth + estimate.launches * latency
+    return Candidate(method, estimate, seconds, row.remark)

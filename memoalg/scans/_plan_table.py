@@ -1,0 +1,284 @@
+"""What the planner knows: classes of monoids, and one table of methods with their costs.
+
+The costs of a CPU are times measured by `benchmarks/scans.py` and `benchmarks/chunked.py`, expressed as
+multiples of the bytes that a loop moves. Those of a GPU are launches and bytes counted in programs
+compiled for an H100 (`benchmarks/gpu_counts.py`) at 1024 steps; they are not times.
+"""
+
+import enum
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+from jaxtyping import PyTree
+
+from .._tree import nbytes
+from ..algebra import AbstractMonoid, DirectProduct, Power
+from ._associative import Associative
+from ._chunked import Chunked
+from ._diagonal import is_diagonal
+from ._kernel import Kernel, is_known
+from ._method import AbstractMethod
+from ._outer_form import outer_form
+from ._sequential import Sequential
+
+SPEEDS = {"cpu": (2e10, 0.0), "gpu": (3.3e12, 4e-6)}
+"""Bytes per second, and seconds per launch, of a core and of an H100. Only their ratio matters."""
+
+SEGMENT = 32
+"""Steps between states that a loop stores, where it is told to compute the rest again."""
+
+
+class Kind(enum.Enum):
+    """Classes of monoids that differ in what runs them best."""
+
+    RECURRENCE = "an elementwise affine or max-plus recurrence"
+    DIAGONAL = "elementwise"
+    OUTER = "an outer-product memory"
+    WIDE = "elements larger than states"
+    OTHER = "a general monoid"
+
+
+class Problem(NamedTuple):
+    """What is to be run where: the arguments of `plan`, with the monoid simplified."""
+
+    monoid: AbstractMonoid
+    length: int
+    platform: str
+    batch: int
+    capability: float | None
+    gradient: bool
+    reads: bool
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.platform == "cpu"
+
+    @property
+    def steps(self) -> int:
+        return self.length * self.batch
+
+    @property
+    def element(self) -> int:
+        return nbytes(self.monoid.element)
+
+    @property
+    def state(self) -> int:
+        return nbytes(jax.eval_shape(self.monoid.initial_state))
+
+    @property
+    def ideal(self) -> int:
+        """Bytes, each once: elements in and states out; back again with cotangents of both."""
+        once = self.element + self.state
+        return self.steps * (once + (2 * self.element + self.state if self.gradient else 0))
+
+
+class Estimate(NamedTuple):
+    """Bytes moved, kernels launched, and bytes of temporary memory."""
+
+    bytes: int
+    launches: int
+    temp: int
+
+
+class Row(NamedTuple):
+    """A method for classes of monoids.
+
+    Attributes:
+        kinds: the classes.
+        method: as it is run.
+        obstacle: why it cannot run, or None.
+        estimate: what it costs.
+        remark: why one would choose it.
+    """
+
+    kinds: frozenset[Kind]
+    method: Callable[[Problem], AbstractMethod]
+    obstacle: Callable[[Problem], str | None]
+    estimate: Callable[[Problem], Estimate]
+    remark: str
+
+
+def kind_of(monoid: AbstractMonoid) -> Kind:
+    """The class of a simplified monoid; of a product, one whose methods serve all factors."""
+    if isinstance(monoid, DirectProduct):
+        kinds = {kind_of(factor) for factor in monoid.factors}
+        if len(kinds) == 1:
+            return kinds.pop()
+        if Kind.OUTER in kinds:
+            return Kind.OUTER
+        return Kind.DIAGONAL if kinds <= {Kind.RECURRENCE, Kind.DIAGONAL} else Kind.OTHER
+    if isinstance(monoid, Power):
+        return kind_of(monoid.monoid)
+    if outer_form(monoid) is not None:
+        return Kind.OUTER
+    if is_known(monoid):
+        return Kind.RECURRENCE
+    if is_diagonal(monoid):
+        return Kind.DIAGONAL
+    wide = nbytes(monoid.element) > 2 * nbytes(jax.eval_shape(monoid.initial_state))
+    return Kind.WIDE if wide else Kind.OTHER
+
+
+def _never(problem: Problem) -> str | None:
+    return None
+
+
+def _levels(problem: Problem) -> int:
+    return max(1, math.ceil(math.log2(max(2, problem.length))))
+
+
+# ---- the loop --------------------------------------------------------------------------------------
+
+
+def _loop(problem: Problem) -> Estimate:
+    # Three launches a step forward and four more backward; the carried state goes out and in again.
+    launches = problem.length * (7 if problem.gradient else 3)
+    traffic = 1.0 if problem.on_cpu else (2.6 if problem.gradient else 2.3)
+    stored = problem.steps * problem.state if problem.gradient and problem.reads else 0
+    return Estimate(int(problem.ideal * traffic), launches, stored)
+
+
+def _loop_again(problem: Problem) -> Estimate:
+    plain = _loop(problem)
+    blocks = problem.batch * (problem.length // SEGMENT + SEGMENT)
+    return Estimate(int(1.3 * plain.bytes), plain.launches * 10 // 7, blocks * problem.state)
+
+
+def _needs_storing(problem: Problem) -> str | None:
+    if problem.gradient and problem.reads:
+        return None
+    return "nothing is stored for a gradient: there is nothing to compute again"
+
+
+# ---- the tree --------------------------------------------------------------------------------------
+
+
+def _tree(problem: Problem) -> Estimate:
+    per_level, traffic = (3.2, 2.2) if problem.gradient else (2.2, 3.0)
+    temp = 2.2 if problem.gradient else 1.1
+    return _of_tree(problem, per_level, 6.0 if problem.on_cpu else traffic, temp)
+
+
+def _tree_by_autodiff(problem: Problem) -> Estimate:
+    per_level, traffic = (4.6, 3.4) if problem.gradient else (2.2, 3.0)
+    elements = problem.element / max(1, problem.state)
+    temp = (6.0 if problem.gradient else 2.0) * elements
+    return _of_tree(problem, per_level, 8.0 if problem.on_cpu else traffic, temp)
+
+
+def _of_tree(problem: Problem, per_level: float, traffic: float, temp: float) -> Estimate:
+    launches = math.ceil(per_level * _levels(problem))
+    stored = int(temp * problem.steps * problem.state)
+    return Estimate(int(traffic * problem.ideal), launches, stored)
+
+
+# ---- chunks ----------------------------------------------------------------------------------------
+
+
+def _sizes(monoid: PyTree) -> tuple[int, int]:
+    """(bytes of what a step writes and asks, bytes of matrices) of all outer-product factors."""
+    matrices = jax.tree.leaves(jax.eval_shape(monoid.initial_state))
+    whole = sum(nbytes(leaf) for leaf in matrices)
+    vectors = sum(
+        nbytes(leaf) // min(leaf.shape[-2:]) * 2 if leaf.ndim >= 2 else nbytes(leaf)
+        for leaf in matrices
+    )
+    return 2 * vectors, whole
+
+
+def _chunks(problem: Problem) -> Estimate:
+    vectors, matrices = _sizes(problem.monoid)
+    size = 64
+    ideal = problem.steps * (vectors + 2 * matrices // size) * (3 if problem.gradient else 1)
+    chunks = math.ceil(problem.length / size)
+    temp = chunks * problem.batch * matrices + problem.steps * vectors
+    if problem.on_cpu:
+        factor = 0.35 if problem.gradient else 1.5
+        return Estimate(int(factor * problem.ideal), 1, temp)
+    return Estimate(6 * ideal, (54 if problem.gradient else 20) * chunks, temp)
+
+
+def _chunks_obstacle(problem: Problem) -> str | None:
+    if not problem.reads:
+        return "the states themselves are asked for: chunks never form them"
+    narrow = (
+        min(min(leaf.shape) for leaf in _matrices(problem.monoid))
+        if _matrices(problem.monoid)
+        else 0
+    )
+    if problem.on_cpu and narrow < 16:
+        return "keys and values of fewer than 16 numbers: products of matrices do not pay"
+    return None
+
+
+def _matrices(monoid: AbstractMonoid) -> list:
+    leaves = jax.tree.leaves(jax.eval_shape(monoid.initial_state))
+    return [leaf for leaf in leaves if leaf.ndim >= 2]
+
+
+# ---- kernels ---------------------------------------------------------------------------------------
+
+
+def _kernel(problem: Problem) -> Estimate:
+    return Estimate(problem.ideal, 3 if problem.gradient else 2, 0)
+
+
+def _kernel_obstacle(problem: Problem) -> str | None:
+    if problem.platform != "cuda":
+        return f"kernels are for NVIDIA GPUs, not {problem.platform}"
+    if problem.capability is not None and problem.capability < 8.0:
+        return f"compute capability {problem.capability} is below 8.0"
+    return None
+
+
+# ---- the table, in order of preference -------------------------------------------------------------
+
+ELEMENTWISE = frozenset([Kind.RECURRENCE, Kind.DIAGONAL])
+GENERAL = frozenset([Kind.WIDE, Kind.OTHER])
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        frozenset([Kind.RECURRENCE]),
+        lambda problem: Kernel(),
+        _kernel_obstacle,
+        _kernel,
+        "one kernel each way touches every byte once",
+    ),
+    Row(
+        frozenset([Kind.OUTER]),
+        lambda problem: Chunked(),
+        _chunks_obstacle,
+        _chunks,
+        "products of matrices, and no stack of states",
+    ),
+    Row(
+        frozenset(Kind),
+        lambda problem: Sequential(),
+        _never,
+        _loop,
+        "one loop reads every element once",
+    ),
+    Row(
+        ELEMENTWISE,
+        lambda problem: Associative(),
+        _never,
+        _tree,
+        "a tree has O(log T) launches, and one more tree for the gradient",
+    ),
+    Row(
+        GENERAL | {Kind.OUTER},
+        lambda problem: Associative(),
+        _never,
+        _tree_by_autodiff,
+        "a tree has O(log T) launches",
+    ),
+    Row(
+        frozenset([Kind.OUTER]) | GENERAL,
+        lambda problem: Sequential(remat=SEGMENT),
+        _needs_storing,
+        _loop_again,
+        "a loop that stores few of its states",
+    ),
+)
