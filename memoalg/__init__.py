@@ -76,8 +76,12 @@ from .scans import Associative as Associative
 from .scans import Auto as Auto
 from .scans import Chunked as Chunked
 from .scans import Explanation as Explanation
+from .scans import Kernel as Kernel
+from .scans import Newton as Newton
+from .scans import NewtonInfo as NewtonInfo
 from .scans import Plan as Plan
 from .scans import Sequential as Sequential
+from .scans import Sharded as Sharded
 from .scans import exclusive_scan as exclusive_scan
 from .scans import explain as explain
 from .scans import fold as fold

@@ -7,12 +7,15 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from ._compose import Residual, Serial
+from ._elman import Elman
 from ._feed_forward import MLP, Pointwise
 from ._gru import GRU
 from ._layer import AbstractLayer
 from ._linear import Linear
 from ._linear_attention import LinearAttention
 from ._lru import LRU
+from ._lstm import LSTM
+from ._minimal_gated import MGU
 from ._position import PositionalEncoding
 
 Block = Callable[[int, PRNGKeyArray], AbstractLayer]
@@ -34,6 +37,21 @@ def _gru(width: int, key: PRNGKeyArray) -> AbstractLayer:
     return GRU(width, width, key=key)
 
 
+def _lstm(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The LSTM alone: its gates are its skip."""
+    return LSTM(width, width, key=key)
+
+
+def _mgu(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The minimal gated unit alone: its gate is its skip."""
+    return MGU(width, width, key=key)
+
+
+def _elman(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """`x + Elman(x)`."""
+    return Residual(Elman(width, width, key=key))
+
+
 def _none(width: int, key: PRNGKeyArray) -> AbstractLayer:
     """`relu(W x + b)`: the control without memory."""
     return MLP(width, width, key=key)
@@ -43,6 +61,9 @@ MODELS: dict[str, Block] = {
     "lru": _lru,
     "linear_attention": _linear_attention,
     "gru": _gru,
+    "lstm": _lstm,
+    "mgu": _mgu,
+    "elman": _elman,
     "none": _none,
 }
 

@@ -56,7 +56,7 @@ class Associative(AbstractMethod):
             )
             return last, backward(reads)
         if length_of(generators, resets) == 0:
-            return state, _no_reads(monoid, state, queries)
+            return state, no_reads(monoid, state, queries)
         if is_diagonal(monoid):
             states = _differentiated_states(monoid, state, generators, resets, initial_state)
         else:
@@ -79,7 +79,7 @@ def _differentiated_states(
     return differentiable(rule, ((arrays, fixed, initial), state, (timed, resets)))
 
 
-def _no_reads(monoid: AbstractMonoid, state: PyTree, queries: PyTree | None) -> PyTree:
+def no_reads(monoid: AbstractMonoid, state: PyTree, queries: PyTree | None) -> PyTree:
     if queries is None:
         return jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), state)
     return jax.vmap(lambda query: monoid.read(state, query))(queries)

@@ -22,7 +22,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, PyTree
 
-from .._tree import split_inexact
+from .._tree import as_varying, split_inexact, varying_axes
 from .._typing import TreeDef
 
 SHARED = -1
@@ -138,9 +138,9 @@ def _rule_jvp(rule: AbstractRule, primals: tuple, tangents: tuple) -> tuple[PyTr
     sides = _Side.of(operands, timed[0]), _Side.of(outputs, timed[2])
     held, structure = jax.tree.flatten((operands, kept))
     dots = jax.tree.leaves(tangents[0])
-    axes = _varying([*held, *dots])
+    axes = varying_axes([*held, *dots])
     found = _linear_p.bind(
-        *(_cast(leaf, axes) for leaf in (*held, *dots)),
+        *as_varying([*held, *dots], axes),
         linear=_Linear(rule, structure, tuple(jax.tree.leaves(timed[:2])), sides, True),
         outputs=tuple(_aval(leaf, axes) for leaf in jax.tree.leaves(split_inexact(outputs)[0])),
     )
@@ -151,17 +151,6 @@ def _rule_jvp(rule: AbstractRule, primals: tuple, tangents: tuple) -> tuple[PyTr
 def _or_zero(output: Array, dot: Array | None) -> Any:
     """Tangents of what is not inexact have no values."""
     return np.zeros(output.shape, jax.dtypes.float0) if dot is None else dot
-
-
-def _varying(leaves: list) -> frozenset:
-    """Over which axes of a mesh, under `jax.shard_map`, any of these vary."""
-    return frozenset().union(*(getattr(jax.typeof(leaf), "vma", ()) for leaf in leaves))
-
-
-def _cast(leaf: Array, axes: frozenset) -> Array:
-    """Under `jax.shard_map`, all that meets varies over the same axes."""
-    missing = axes - getattr(jax.typeof(leaf), "vma", axes)
-    return jax.lax.pcast(leaf, tuple(missing), to="varying") if missing else leaf
 
 
 def _aval(leaf: Array, axes: frozenset) -> ShapedArray:

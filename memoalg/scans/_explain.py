@@ -25,7 +25,8 @@ from ..algebra import (
 )
 from ..algebra._describe import tree_of
 from ..algebra._diagram import to_dot, to_mermaid
-from ._planner import plan
+from ._outer_form import outer_form
+from ._planner import Candidate, plan
 
 PLATFORMS = ("cpu", "cuda")
 
@@ -48,8 +49,9 @@ class Choice:
     Arguments:
         platform: as JAX names it.
         length: the number of steps.
-        method: as one would write it.
+        method: as one would write it, for a trajectory that is differentiated.
         reason: in one sentence.
+        rejected: the other methods, each with what it would cost or why it cannot run.
 
     Example:
         >>> import memoalg as ma
@@ -61,6 +63,7 @@ class Choice:
     length: int
     method: str
     reason: str
+    rejected: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +108,11 @@ class Explanation:
         lines += [f"state ({self.state_bytes} bytes)"] + [f"  {leaf}" for leaf in self.state]
         lines += ["traits"] + [f"  {name}: {value}" for name, value in self.traits.items()]
         lines += ["method"]
-        lines += [f"  {c.platform}, {c.length} steps: {c.method}: {c.reason}" for c in self.choices]
+        for choice in self.choices:
+            lines.append(
+                f"  {choice.platform}, {choice.length} steps: {choice.method}: {choice.reason}"
+            )
+            lines += [f"    not {rejected}" for rejected in choice.rejected]
         return "\n".join(lines)
 
     def _rewriting_lines(self) -> list[str]:
@@ -186,8 +193,26 @@ def explain(
 
 
 def _choice(monoid: AbstractMonoid, platform: str, length: int) -> Choice:
-    chosen = plan(monoid, length=length, platform=platform)
-    return Choice(platform, length, str(chosen.method), chosen.reason)
+    reads = outer_form(monoid) is not None  # An outer-product memory is there to be asked.
+    chosen = plan(monoid, length=length, platform=platform, reads=reads)
+    rejected = tuple(_rejected(candidate, platform) for candidate in chosen.rejected)
+    return Choice(platform, length, str(chosen.method), chosen.reason, rejected)
+
+
+def _rejected(candidate: Candidate, platform: str) -> str:
+    if candidate.estimate is None:
+        return f"{candidate.method}: {candidate.remark}"
+    size, launches, temp = candidate.estimate
+    starts = "" if platform == "cpu" else f"{launches} launches, "
+    return f"{candidate.method}: {_size(size)} moved, {starts}{_size(temp)} stored"
+
+
+def _size(count: int) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000  # pyright: ignore[reportAssignmentType]
+    return f"{count:.3g} TB"
 
 
 def _traits(monoid: AbstractSemigroup) -> dict[str, bool | str]:

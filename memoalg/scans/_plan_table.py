@@ -23,11 +23,18 @@ from ._method import AbstractMethod
 from ._outer_form import outer_form
 from ._sequential import Sequential
 
-SPEEDS = {"cpu": (2e10, 0.0), "gpu": (3.3e12, 4e-6)}
-"""Bytes per second, and seconds per launch, of a core and of an H100. Only their ratio matters."""
+SPEEDS = {"cpu": (2e10, 0.0), "gpu": (3.3e12, 2e-6)}
+"""Bytes per second, and seconds per launch (in a CUDA graph), of a core and of an H100."""
+
+ASSUMED_BATCH = 64
+"""Sequences side by side where that is not known: a method inside `jax.vmap` sees one."""
 
 SEGMENT = 32
 """Steps between states that a loop stores, where it is told to compute the rest again."""
+
+
+NARROW = 16
+"""Numbers in a key or value below which a loop differentiates faster than chunks, on a CPU."""
 
 
 class Kind(enum.Enum):
@@ -41,7 +48,7 @@ class Kind(enum.Enum):
 
 
 class Problem(NamedTuple):
-    """What is to be run where: the arguments of `plan`, with the monoid simplified."""
+    """What is to be run where: the arguments of `plan`."""
 
     monoid: AbstractMonoid
     length: int
@@ -101,7 +108,7 @@ class Row(NamedTuple):
 
 
 def kind_of(monoid: AbstractMonoid) -> Kind:
-    """The class of a simplified monoid; of a product, one whose methods serve all factors."""
+    """The class of a monoid; of a product, one whose methods serve all factors."""
     if isinstance(monoid, DirectProduct):
         kinds = {kind_of(factor) for factor in monoid.factors}
         if len(kinds) == 1:
@@ -117,7 +124,7 @@ def kind_of(monoid: AbstractMonoid) -> Kind:
         return Kind.RECURRENCE
     if is_diagonal(monoid):
         return Kind.DIAGONAL
-    wide = nbytes(monoid.element) > 2 * nbytes(jax.eval_shape(monoid.initial_state))
+    wide = nbytes(monoid.element) > 2.5 * nbytes(jax.eval_shape(monoid.initial_state))
     return Kind.WIDE if wide else Kind.OTHER
 
 
@@ -197,25 +204,17 @@ def _chunks(problem: Problem) -> Estimate:
     if problem.on_cpu:
         factor = 0.35 if problem.gradient else 1.5
         return Estimate(int(factor * problem.ideal), 1, temp)
-    return Estimate(6 * ideal, (54 if problem.gradient else 20) * chunks, temp)
+    return Estimate(13 * ideal, (100 if problem.gradient else 30) * chunks, temp)
 
 
 def _chunks_obstacle(problem: Problem) -> str | None:
     if not problem.reads:
         return "the states themselves are asked for: chunks never form them"
-    narrow = (
-        min(min(leaf.shape) for leaf in _matrices(problem.monoid))
-        if _matrices(problem.monoid)
-        else 0
-    )
-    if problem.on_cpu and narrow < 16:
-        return "keys and values of fewer than 16 numbers: products of matrices do not pay"
+    leaves = jax.tree.leaves(jax.eval_shape(problem.monoid.initial_state))
+    narrowest = min(min(leaf.shape[-2:]) for leaf in leaves if leaf.ndim >= 2)
+    if problem.on_cpu and narrowest < NARROW:
+        return f"keys or values of fewer than {NARROW} numbers: products of matrices do not pay"
     return None
-
-
-def _matrices(monoid: AbstractMonoid) -> list:
-    leaves = jax.tree.leaves(jax.eval_shape(monoid.initial_state))
-    return [leaf for leaf in leaves if leaf.ndim >= 2]
 
 
 # ---- kernels ---------------------------------------------------------------------------------------

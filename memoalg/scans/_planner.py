@@ -3,9 +3,9 @@
 import math
 from typing import NamedTuple
 
-from ..algebra import AbstractMonoid, simplify
+from ..algebra import AbstractMonoid
 from ._method import AbstractMethod
-from ._plan_table import ROWS, SPEEDS, Estimate, Problem, kind_of
+from ._plan_table import ASSUMED_BATCH, ROWS, SPEEDS, Estimate, Problem, Row, kind_of
 
 
 class Candidate(NamedTuple):
@@ -22,7 +22,7 @@ class Candidate(NamedTuple):
         >>> chosen = ma.plan(ma.Affine(8), length=1024, platform="cuda")
         >>> for candidate in chosen.rejected:
         ...     print(candidate.method, candidate.estimate.launches)
-        Associative() 29
+        Associative() 32
         Sequential() 7168
     """
 
@@ -58,7 +58,7 @@ def plan(
     *,
     length: int,
     platform: str,
-    batch: int = 1,
+    batch: int | None = None,
     capability: float | None = None,
     gradient: bool = True,
     reads: bool = False,
@@ -66,18 +66,17 @@ def plan(
 ) -> Plan:
     """Choose a method: a pure function, so that the choice can be looked at before anything runs.
 
-    The simplified monoid belongs to a class (elementwise recurrence, outer-product memory, …); the
-    table of `memoalg.scans` has a row for each class and method, with what it costs. Candidates
-    that cannot run here, or need more than `memory`, are dropped; of the rest the one with the least
-    bytes / bandwidth + launches x latency is taken. On a CPU the costs are measured
-    (`benchmarks/scans.py`); those of a GPU are counted in compiled programs (`memoalg bench
-    gpu-counts`), not timed.
+    A monoid belongs to a class (elementwise recurrence, outer-product memory, …); one table has a row
+    for each class and method, with what it costs. Candidates that cannot run here, or need more than
+    `memory`, are dropped; of the rest the one with the least bytes / bandwidth + launches x latency is
+    taken. The costs of a CPU are measured (`benchmarks/scans.py`, `benchmarks/chunked.py`); those of a
+    GPU are counted in compiled programs (`memoalg bench gpu-counts`), not timed.
 
     Arguments:
-        monoid: the algebra.
+        monoid: the algebra, as it is run. Give `ma.simplify(m).monoid` to see what that would gain.
         length: the number of steps.
         platform: as JAX names it: `"cpu"`, `"cuda"`, `"rocm"`, `"tpu"`.
-        batch: sequences that run side by side.
+        batch: sequences that run side by side; None where it is not known, as under `jax.vmap`: 64.
         capability: of an NVIDIA GPU, such as 8.0 or 9.0; None where it is not known.
         gradient: whether the trajectory is differentiated.
         reads: whether states are read by queries, rather than returned.
@@ -94,11 +93,11 @@ def plan(
         >>> print(ma.plan(ma.Moments(), length=1024, platform="cuda").method)
         Associative()
     """
+    batch = ASSUMED_BATCH if batch is None else batch
     if length < 0 or batch < 1:
         raise ValueError(f"plan: length is 0 or more and batch 1 or more, got {length} and {batch}")
-    understood = simplify(monoid).monoid
-    problem = Problem(understood, length, platform, batch, capability, gradient, reads)
-    kind = kind_of(understood)
+    problem = Problem(monoid, length, platform, batch, capability, gradient, reads)
+    kind = kind_of(monoid)
     rows = [row for row in ROWS if kind in row.kinds]
     candidates = [_candidate(row, problem, memory) for row in rows]
     # The table is in order of preference: the first of equals is taken.
@@ -110,7 +109,7 @@ def plan(
     return Plan(best.method, reason, best, tuple(others))
 
 
-def _candidate(row, problem: Problem, memory: int | None) -> Candidate:
+def _candidate(row: Row, problem: Problem, memory: int | None) -> Candidate:
     method = row.method(problem)
     obstacle = row.obstacle(problem)
     if obstacle is not None:
