@@ -69,14 +69,15 @@ class _Choice(NamedTuple):
     reverse: bool
 
     def run(self, *operands: Any) -> tuple[PyTree, PyTree]:
+        """Of all that a method is given, but for the direction."""
         if self.plain == self.differentiated:
-            return self.plain.run(*operands, self.reverse)
+            return _run(self.plain, self.reverse, operands)
         # What an operand does not hold cannot move: the monoid is an operand, and may hold arrays.
         arrays, static = eqx.partition(operands, eqx.is_array)
         moving, still = split_inexact(arrays)
 
         def by(method: AbstractMethod, moving: PyTree, still: PyTree) -> tuple[PyTree, PyTree]:
-            return method.run(*eqx.combine(moving, still, static), self.reverse)
+            return _run(method, self.reverse, eqx.combine(moving, still, static))
 
         call = jax.custom_jvp(functools.partial(by, self.plain))
 
@@ -87,3 +88,8 @@ class _Choice(NamedTuple):
             return jax.jvp(run, (moving,), (tangents[0],))
 
         return call(moving, still)
+
+
+def _run(method: AbstractMethod, reverse: bool, operands: Any) -> tuple[PyTree, PyTree]:
+    monoid, state, generators, resets, initial_state, queries = operands
+    return method.run(monoid, state, generators, resets, initial_state, queries, reverse)

@@ -1,5 +1,7 @@
 """Derivatives of a tree of states whose numbers go on each by itself: one more tree."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,7 +26,7 @@ from ._method import initial_state_of
 from ._states import states_of
 
 
-def is_diagonal(monoid: AbstractMonoid) -> bool:
+def is_diagonal(monoid: Any) -> bool:
     """Whether each number of the next state depends on the same number of the state alone."""
     if isinstance(monoid, DirectProduct):
         return all(is_diagonal(factor) for factor in monoid.factors)

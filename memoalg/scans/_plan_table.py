@@ -8,7 +8,7 @@ compiled for an H100 (`benchmarks/gpu_counts.py`) at 1024 steps; they are not ti
 import enum
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import PyTree
@@ -107,7 +107,7 @@ class Row(NamedTuple):
     remark: str
 
 
-def kind_of(monoid: AbstractMonoid) -> Kind:
+def kind_of(monoid: Any) -> Kind:
     """The class of a monoid; of a product, one whose methods serve all factors."""
     if isinstance(monoid, DirectProduct):
         kinds = {kind_of(factor) for factor in monoid.factors}

@@ -57,6 +57,7 @@ def test_recomputed_states_are_the_states(remat, reverse):
 def temporary_bytes(function, *shapes):
     compiled = jax.jit(function).lower(*shapes).compile()
     memory = compiled.memory_analysis()
+    assert memory is not None
     return memory.temp_size_in_bytes, memory.output_size_in_bytes
 
 
