@@ -28,6 +28,7 @@ HOOKS = {
         *("expand", "advance", "read", "canon"),
     },
     "AbstractMemoroid": {"query", "initial_state"},
+    "AbstractPrograms": {"batched"},
 }
 
 
