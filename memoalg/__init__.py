@@ -77,6 +77,8 @@ from .scans import Auto as Auto
 from .scans import Chunked as Chunked
 from .scans import Explanation as Explanation
 from .scans import Plan as Plan
+from .scans import Newton as Newton
+from .scans import NewtonInfo as NewtonInfo
 from .scans import Sequential as Sequential
 from .scans import exclusive_scan as exclusive_scan
 from .scans import explain as explain

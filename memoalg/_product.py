@@ -12,6 +12,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Num
 
+from ._tree import as_varying, varying_axes
 from ._typing import common_dtype
 
 _rows_p = Primitive("memoalg_dense_product")
@@ -22,6 +23,7 @@ def dense_product(
 ) -> Num[Array, "*batch out"]:
     """`weight @ x` for every vector x on the last axis, in the common dtype of both."""
     dtype = common_dtype(x.dtype, weight.dtype)
+    x, weight = as_varying((x, weight), varying_axes((x, weight)))
     rows = x.reshape(-1, x.shape[-1]).astype(dtype)
     return _rows_p.bind(rows, weight.astype(dtype)).reshape(*x.shape[:-1], weight.shape[0])
 
@@ -35,7 +37,9 @@ def _rows(x: Array, weight: Array) -> Array:
 
 
 def _rows_shape(x: ShapedArray, weight: ShapedArray) -> ShapedArray:
-    return ShapedArray((x.shape[0], weight.shape[0]), x.dtype)
+    # The operand's type but for the shape: under `shard_map` it says over which axes it varies, and
+    # a product that did not say so would get a wrong gradient.
+    return x.update(shape=(x.shape[0], weight.shape[0]))
 
 
 def _x_cotangent(bar: Array, x: object, weight: Array) -> Array:

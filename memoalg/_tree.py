@@ -96,3 +96,26 @@ def split_inexact(tree: PyTree) -> tuple[PyTree, PyTree]:
 def map_with_path(function: Callable[[str, Any], Any], tree: PyTree) -> PyTree:
     """`jax.tree.map` whose function also gets the leaf's address as text."""
     return jtu.tree_map_with_path(lambda path, leaf: function(key_path(path), leaf), tree)
+
+
+def varying_axes(tree: PyTree) -> frozenset[str]:
+    """The mesh axes over which any leaf varies: under `jax.shard_map` that is part of its type."""
+    return frozenset().union(*(_varying_axes(leaf) for leaf in jax.tree.leaves(tree)))
+
+
+def as_varying(tree: PyTree, axes: frozenset[str]) -> PyTree:
+    """The same numbers, of a type that varies over all of `axes`.
+
+    What meets in a loop, or in a primitive of our own, must vary over the same axes. The transpose of
+    the cast is the sum over shards: it is what gives a replicated operand its whole gradient.
+    """
+
+    def cast(leaf: Any) -> Array:
+        missing = tuple(sorted(axes - _varying_axes(leaf)))
+        return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
+
+    return jax.tree.map(cast, tree)
+
+
+def _varying_axes(leaf: Any) -> frozenset[str]:
+    return jax.typeof(leaf).manual_axis_type.varying

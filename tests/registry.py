@@ -6,6 +6,7 @@
 import functools
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -214,7 +215,14 @@ def reachable_state(monoid, key):
 LAYERS: dict[str, Any] = {
     "lru": lambda key: ma.nn.LRU(3, 2, 5, key=key),
     "linear_attention": lambda key: ma.nn.LinearAttention(3, 2, 4, value_size=5, key=key),
+    "s6": lambda key: ma.nn.S6(3, 2, 4, key=key),
+    "s6-channels": lambda key: ma.nn.S6(3, 2, 2, channels=5, rank=2, key=key),
+    "ffm": lambda key: ma.nn.FFM(3, 2, 4, 3, key=key),
     "gru": lambda key: ma.nn.GRU(3, 4, key=key),
+    "lstm": lambda key: ma.nn.LSTM(3, 4, key=key),
+    "mgu": lambda key: ma.nn.MGU(3, 4, key=key),
+    "elman": lambda key: ma.nn.Elman(3, 4, key=key),
+    "recurrent": lambda key: ma.nn.Recurrent(eqx.nn.LSTMCell(3, 4, key=key)),
     "position": lambda key: ma.nn.PositionalEncoding(3),
     "mlp": lambda key: ma.nn.MLP(3, 2, key=key),
     "residual": lambda key: ma.nn.Residual(ma.nn.LRU(3, 3, 4, key=key)),

@@ -16,6 +16,7 @@ COMMANDS = {
     "plot": "draw the learning curves of runs",
     "explain": "print what the library knows about a model's monoid",
     "check": "check the laws of a monoid, or of a layer, of your own",
+    "bench": "count or time what a memory does on a GPU",
     "envs": "list the environments",
     "models": "list the memory models",
 }

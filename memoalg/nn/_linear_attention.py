@@ -10,7 +10,8 @@ from .._product import dense_product
 from .._typing import DTypeLike
 from ..algebra import AbstractMonoid
 from ..algebra._ground import fixed_dtype
-from ..scans import AbstractOuterForm, Outer, outer_form
+from ..scans import AbstractOuterForm, Memory, Outer, outer_form
+from ..scans._outer_form import with_ones
 from ._linear import Linear
 from ._memoroid import AbstractMemoroid
 
@@ -77,20 +78,21 @@ class NormalisedForm(AbstractOuterForm):
 
     def writes(self, generators: PyTree) -> Outer:
         keys, values = generators
-        ones = jnp.ones((*values.shape[:-1], 1), values.dtype)
-        return Outer(keys, jnp.concatenate([values, ones], axis=-1), None, None)
+        return Outer(keys, with_ones(values), None, None)
 
-    def matrix(self, state: PyTree) -> Float[Array, "key value"]:
+    def memory(self, state: PyTree) -> Memory:
         total, normaliser = state
-        return jnp.concatenate([total, normaliser[:, None]], axis=1)
+        return Memory(jnp.concatenate([total, normaliser[:, None]], axis=1))
 
-    def state(self, matrix: Float[Array, "key value"]) -> PyTree:
-        return matrix[:, :-1], matrix[:, -1]
+    def state(self, memory: Memory) -> PyTree:
+        return memory.matrix[:, :-1], memory.matrix[:, -1]
 
     def rows(self, queries: PyTree) -> Float[Array, "time key"]:
         return queries
 
-    def reads(self, read: Float[Array, "time value"]) -> PyTree:
+    def reads(
+        self, read: Float[Array, "time value"], exponents: Float[Array, " time"] | None
+    ) -> PyTree:
         return _normalised(read[:, :-1], read[:, -1])
 
 

@@ -7,13 +7,19 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from ._compose import Residual, Serial
+from ._elman import Elman
 from ._feed_forward import MLP, Pointwise
+from ._ffm import FFM
 from ._gru import GRU
 from ._layer import AbstractLayer
 from ._linear import Linear
 from ._linear_attention import LinearAttention
 from ._lru import LRU
+from ._lstm import LSTM
+from ._minimal_gated import MGU
+from ._normalise import layer_norm
 from ._position import PositionalEncoding
+from ._s6 import S6
 
 Block = Callable[[int, PRNGKeyArray], AbstractLayer]
 
@@ -21,6 +27,16 @@ Block = Callable[[int, PRNGKeyArray], AbstractLayer]
 def _lru(width: int, key: PRNGKeyArray) -> AbstractLayer:
     """`x + gelu(LRU(x))`, with as many complex states as channels."""
     return Residual(Serial(LRU(width, width, width, key=key), Pointwise(jax.nn.gelu)))
+
+
+def _s6(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """`x + S6(norm(x))`, with 16 states per channel."""
+    return Residual(Serial(Pointwise(layer_norm, width, width), S6(width, width, key=key)))
+
+
+def _ffm(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The FFM alone: its output gate is its skip."""
+    return FFM(width, width, key=key)
 
 
 def _linear_attention(width: int, key: PRNGKeyArray) -> AbstractLayer:
@@ -34,6 +50,21 @@ def _gru(width: int, key: PRNGKeyArray) -> AbstractLayer:
     return GRU(width, width, key=key)
 
 
+def _lstm(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The LSTM alone: its gates are its skip."""
+    return LSTM(width, width, key=key)
+
+
+def _mgu(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The minimal gated unit alone: its gate is its skip."""
+    return MGU(width, width, key=key)
+
+
+def _elman(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """`x + Elman(x)`."""
+    return Residual(Elman(width, width, key=key))
+
+
 def _none(width: int, key: PRNGKeyArray) -> AbstractLayer:
     """`relu(W x + b)`: the control without memory."""
     return MLP(width, width, key=key)
@@ -41,8 +72,13 @@ def _none(width: int, key: PRNGKeyArray) -> AbstractLayer:
 
 MODELS: dict[str, Block] = {
     "lru": _lru,
+    "s6": _s6,
+    "ffm": _ffm,
     "linear_attention": _linear_attention,
     "gru": _gru,
+    "lstm": _lstm,
+    "mgu": _mgu,
+    "elman": _elman,
     "none": _none,
 }
 

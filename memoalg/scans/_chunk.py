@@ -8,18 +8,19 @@ $$S_t^\top q_t = \sum_{s \le t} (q_t \cdot P_{ts} k_s)\, u_s + S_0^\top (B_t q_t
 is two products of matrices, and no state but the last is formed. For the delta rule
 $u_t = \beta_t (v_t - a_t S_{t-1}^\top k_t)$, which is one triangular system for all $u$ of the chunk.
 
-Everything here is a product of decays, never a quotient or a difference of logarithms, so decays of
-zero, of any sign and of any size are exact. Pairs of steps that a start separates are selected away.
+Pairs of steps that a start separates are selected away. Products of matrices would spread what is not
+finite over the chunk: such steps are taken out first, and what they reach is marked.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Bool, Float, Int
 
-TILE = 16
-"""Steps for which products of decays per key are formed pair by pair."""
+from ._chunk_exponent import LogGates
+from ._chunk_halves import KEPT, Decayed, decayed, decayed_alike, unit_lower_inverse
 
 
 class Outer(NamedTuple):
@@ -31,6 +32,7 @@ class Outer(NamedTuple):
         decays: a, (steps,) or (steps, key); None for 1.
         strengths: the delta rule's beta, (steps,); None for a memory that adds. The delta rule takes
             one decay for all keys.
+        gates: of a memory with an exponent, in place of decays; None for a memory without.
 
     Example:
         >>> import jax.numpy as jnp, memoalg as ma
@@ -42,198 +44,187 @@ class Outer(NamedTuple):
     values: Float[Array, "*steps value"]
     decays: Float[Array, "*steps"] | Float[Array, "*steps key"] | None
     strengths: Float[Array, "*steps"] | None
+    gates: LogGates | None = None
+
+
+class Memory(NamedTuple):
+    r"""What is remembered, $e^m S$.
+
+    Arguments:
+        matrix: S, (key, value).
+        exponent: m, of a memory that is gated in log space; None for one that has none.
+
+    Example:
+        >>> import jax.numpy as jnp, memoalg as ma
+        >>> ma.scans.Memory(jnp.ones((2, 3))).exponent is None
+        True
+    """
+
+    matrix: Float[Array, "key value"]
+    exponent: Float[Array, ""] | None = None
+
+
+class Episodes(NamedTuple):
+    """Where episodes begin in a chunk, and what of them is to be believed.
+
+    Arguments:
+        number: of starts up to a step.
+        finite: whether what a step writes is.
+        asked: whether the query of a step is finite.
+        broken: something that is not finite was written to the episode, up to this step.
+    """
+
+    number: Int[Array, " steps"]
+    finite: Bool[Array, " steps"]
+    asked: Bool[Array, " steps"]
+    broken: Bool[Array, " steps"]
+
+    @property
+    def same(self) -> Bool[Array, "steps steps"]:
+        """(t, s): s is not after t, and no start lies in (s, t]."""
+        return jnp.tril(self.number[:, None] == self.number[None, :])
 
 
 class Chunk(NamedTuple):
     """A chunk, with what can be computed of it before the state that enters is known.
 
     Arguments:
-        outer: its writes.
-        queries: one row for each step.
-        same: (t, s): s is not after t, and no start lies in (s, t].
-        head: no start up to t: the state that enters the chunk is still there.
-        tail: no start after s: what is written at s is still there at the end.
-        entering: the product of the decays since the chunk, or the last start in it, began, this
-            step's included; None without decays.
-        remaining: the product of the decays after a step; None without decays.
-        pairs: P[t, s] for one decay for all keys; None otherwise.
+        outer: its writes, finite.
+        queries: one row for each step, finite.
+        episodes: in it.
+        decayed: products of its decays; None without decays.
+        scores: what u_s counts for in the read at t.
         inverse: of the delta rule's triangular system; None otherwise.
     """
 
     outer: Outer
     queries: Float[Array, "steps key"]
-    same: Bool[Array, "steps steps"]
-    head: Bool[Array, " steps"]
-    tail: Bool[Array, " steps"]
-    entering: Array | None
-    remaining: Array | None
-    pairs: Float[Array, "steps steps"] | None
+    episodes: Episodes
+    decayed: Decayed | None
+    scores: Float[Array, "steps steps"]
     inverse: Float[Array, "steps steps"] | None
+
+    @property
+    def head(self) -> Bool[Array, " steps"]:
+        """No start up to a step: the state that enters the chunk is still there."""
+        return self.episodes.number == 0
+
+
+class Entering(NamedTuple):
+    """What goes on from chunk to chunk.
+
+    Arguments:
+        state: as it was computed.
+        broken: something that was not finite was kept out of it.
+    """
+
+    state: Float[Array, "key value"]
+    broken: Bool[Array, ""]
+
+    def sanitised(self) -> "Entering":
+        """Fit for products of matrices: zero where it is not finite, and that remembered."""
+        finite = jnp.isfinite(self.state)
+        return Entering(jnp.where(finite, self.state, 0), self.broken | ~jnp.all(finite))
+
+
+def episodes(
+    start: Bool[Array, " steps"], finite: Bool[Array, " steps"], asked: Bool[Array, " steps"]
+) -> Episodes:
+    """Of a chunk, by where they start and which steps write and ask for numbers."""
+    # Fewer kernels than a cumulative sum, for so few steps.
+    seen = jnp.tril(jnp.broadcast_to(start, start.shape * 2))
+    number = jnp.sum(seen, axis=1, dtype=jnp.int32)
+    first = Episodes(number, finite, asked, ~finite)
+    return first._replace(broken=jnp.any(first.same & ~finite[None, :], axis=1))
 
 
 def prepared(
-    outer: Outer, queries: Float[Array, "steps key"], start: Bool[Array, " steps"]
+    outer: Outer,
+    queries: Float[Array, "steps key"],
+    episodes: Episodes,
 ) -> Chunk:
-    """Everything about a chunk that does not depend on the state. It is small: no key x value."""
-    number = jnp.cumsum(start, dtype=jnp.int32)
-    same = jnp.tril(number[:, None] == number[None, :])
-    decays, pairs, inverse = outer.decays, None, None
-    if decays is not None and decays.ndim == 1:
-        pairs = _pair_products(decays)
+    """Everything about a chunk that does not depend on the state. It is small: no key x value.
+
+    Arguments:
+        outer: its writes; only those of finite steps count.
+        queries: one row for each step.
+        episodes: in it.
+    """
+    rows = selected(episodes.asked, queries)
+    outer = jax.tree.map(lambda x: selected(episodes.finite, x), outer)
+    keys, decays, products, pairs, inverse = outer.keys, outer.decays, None, 1, None
+    if decays is not None and decays.ndim == 2:
+        products = decayed(rows, keys, decays, episodes.number)
+        scores = jnp.where(episodes.same, products.scores, 0)
+    else:
+        if decays is not None:
+            products = decayed_alike(decays, episodes.number)
+            pairs = jnp.where(episodes.same, products.scores, 0)
+        scores = jnp.where(episodes.same, rows @ keys.T, 0) * pairs
     if outer.strengths is not None:
-        scores = outer.keys @ outer.keys.T * (1 if pairs is None else pairs)
-        earlier = jnp.tril(jnp.where(same, scores, 0), -1)
-        inverse = unit_lower_inverse(outer.strengths[:, None] * earlier)
-    return Chunk(
-        outer=outer,
-        queries=queries,
-        same=same,
-        head=number == 0,
-        tail=number == number[-1],
-        entering=None if decays is None else _entering(decays, start),
-        remaining=None if decays is None else _remaining(decays),
-        pairs=pairs,
-        inverse=inverse,
-    )
+        overlaps = jnp.where(jnp.tril(episodes.same, -1), keys @ keys.T, 0)
+        inverse = unit_lower_inverse(outer.strengths[:, None] * overlaps * pairs, episodes.same)
+    return Chunk(outer, rows, episodes, products, scores, inverse)
 
 
 def run_chunk(
-    state: Float[Array, "key value"], initial: Float[Array, "key value"] | None, chunk: Chunk
-) -> tuple[Float[Array, "key value"], Float[Array, "steps value"]]:
-    """The state after a chunk, and what each query reads.
+    before: Entering, initial: Entering | None, chunk: Chunk
+) -> tuple[Entering, Float[Array, "steps value"], Bool[Array, " steps"]]:
+    """The state after a chunk, what each query reads, and whether that is to be believed.
 
     Arguments:
-        state: entering the chunk.
-        initial: the state at a start; None for zeros.
+        before: entering the chunk.
+        initial: the state at a start, sanitised; None for zeros.
         chunk: prepared.
     """
+    before, broken = before.sanitised(), chunk.episodes.broken
+    writes, lost = _writes(before, initial, chunk)
+    reads = chunk.scores @ writes + _inflow(before, initial, chunk, chunk.queries)
+    if lost is not None:
+        broken = broken | jnp.any(chunk.episodes.same & lost[None, :], axis=1)
+    begun_broken = jnp.asarray(False) if initial is None else initial.broken
+    broken = broken | jnp.where(chunk.head, before.broken, begun_broken)
+    # What overflows on the way is caught here, and after the chunk.
+    good = chunk.episodes.asked & ~broken & jnp.all(jnp.isfinite(reads), axis=1)
+    good = checkpoint_name(good, KEPT)
+    after = Entering(_after(before, initial, chunk, writes), broken[-1])
+    return after, selected(good, reads), good
+
+
+def _writes(
+    before: Entering, initial: Entering | None, chunk: Chunk
+) -> tuple[Float[Array, "steps value"], Bool[Array, " steps"] | None]:
+    """What is written, and where it was taken out because it is not finite; None for nowhere."""
     writes = chunk.outer.values
-    if chunk.outer.strengths is not None and chunk.inverse is not None:
-        errors = writes - _inflow(state, initial, chunk, chunk.outer.keys)
-        writes = chunk.inverse @ (chunk.outer.strengths[:, None] * errors)
-    reads = _scores(chunk) @ writes + _inflow(state, initial, chunk, chunk.queries)
-    return _after(state, initial, chunk, writes), reads
+    if chunk.outer.strengths is None or chunk.inverse is None:
+        return writes, None
+    errors = writes - _inflow(before, initial, chunk, chunk.outer.keys)
+    errors = chunk.outer.strengths[:, None] * errors
+    known = jnp.all(jnp.isfinite(errors), axis=1) & (jnp.diagonal(chunk.inverse) != 0)
+    writes = chunk.inverse @ selected(known, errors)
+    kept = known & jnp.all(jnp.isfinite(writes), axis=1)
+    return selected(kept, writes), ~kept
 
 
-def _inflow(state: Array, initial: Array | None, chunk: Chunk, rows: Array) -> Array:
+def selected(steps: Bool[Array, " steps"], x: Any, otherwise: float = 0) -> Array:
+    """x at some steps, and a number at the others."""
+    return jnp.where(steps.reshape(steps.shape + (1,) * (x.ndim - 1)), x, otherwise)
+
+
+def _inflow(before: Entering, initial: Entering | None, chunk: Chunk, rows: Array) -> Array:
     """What rows read of the state that the chunk, or their episode, began with."""
-    weighted = rows if chunk.entering is None else rows * _as_column(chunk.entering)
-    rest = 0 if initial is None else weighted @ initial
-    return jnp.where(chunk.head[:, None], weighted @ state, rest)
+    weighted, head = rows if chunk.decayed is None else rows * chunk.decayed.entering, chunk.head
+    # Selected before the product: what overflowed in one row must not meet the cotangents of others.
+    inflow = selected(head, weighted) @ before.state
+    return inflow if initial is None else inflow + selected(~head, weighted) @ initial.state
 
 
-def _after(state: Array, initial: Array | None, chunk: Chunk, writes: Array) -> Array:
+def _after(before: Entering, initial: Entering | None, chunk: Chunk, writes: Array) -> Array:
     """The state at the end of the chunk."""
-    began = jnp.zeros_like(state) if initial is None else initial
-    kept, keys = jnp.where(chunk.head[-1], state, began), chunk.outer.keys
-    if chunk.entering is not None and chunk.remaining is not None:
-        last = chunk.entering[-1]
-        kept = kept * (last[:, None] if last.ndim == 1 else last)
-        keys = keys * _as_column(chunk.remaining)
-    tail = chunk.tail[:, None]
-    return kept + jnp.where(tail, keys, 0).T @ jnp.where(tail, writes, 0)
-
-
-def _scores(chunk: Chunk) -> Array:
-    r"""The matrix $q_t \cdot P_{ts} k_s$, zero where s is not seen by t."""
-    keys, decays = chunk.outer.keys, chunk.outer.decays
-    if decays is not None and decays.ndim == 2:
-        scores = _scores_per_key(chunk.queries, keys, decays)
-    else:
-        scores = chunk.queries @ keys.T
-        scores = scores if chunk.pairs is None else scores * chunk.pairs
-    return jnp.where(chunk.same, scores, 0)
-
-
-def _scores_per_key(rows: Array, keys: Array, decays: Array) -> Array:
-    """The scores with a decay for each key: inside a tile step by step, between tiles by products.
-
-    `faded[s]` is k_s times the decays after s, so far; at the end of a tile it is what later tiles
-    need. Every factor is a product of decays itself, so nothing overflows that should not.
-    """
-    steps, size = keys.shape
-    tiles = steps // TILE
-    q, k, a = (x.reshape(tiles, TILE, size).swapaxes(0, 1) for x in (rows, keys, decays))
-
-    def step(carry: tuple[Array, Array], now: tuple) -> tuple[tuple[Array, Array], tuple]:
-        faded, since = carry
-        here, q_t, k_t, a_t = now
-        own = (jnp.arange(TILE) == here)[:, None]
-        faded = jnp.where(own, k_t[:, None], faded * a_t[:, None])
-        since = since * a_t
-        return (faded, since), (jnp.einsum("nsk,nk->ns", faded, q_t), q_t * since)
-
-    start = jnp.zeros((tiles, TILE, size), keys.dtype), jnp.ones((tiles, size), keys.dtype)
-    (faded, totals), (within, later) = jax.lax.scan(step, start, (jnp.arange(TILE), q, k, a))
-    between = _between(totals)
-    across = jnp.einsum("tik,ijk,jsk->itjs", later, between, faded)
-    inside = jnp.einsum("tis,ij->itjs", within, jnp.eye(tiles, dtype=keys.dtype))
-    return (across + inside).reshape(steps, steps)
-
-
-def _between(totals: Array) -> Array:
-    """(i, j): the product of the totals of the tiles between j and i; zero where j is not before i."""
-    tiles = totals.shape[0]
-
-    def step(row: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        i, total = now
-        # Row i + 1 from row i: tile i comes in between, and is itself the latest before.
-        own = (jnp.arange(tiles) == i)[:, None]
-        return jnp.where(own, 1, row * total[None]), row
-
-    return jax.lax.scan(step, jnp.zeros_like(totals), (jnp.arange(tiles), totals))[1]
-
-
-def _as_column(decays: Array) -> Array:
-    return decays if decays.ndim == 2 else decays[:, None]
-
-
-def _entering(decays: Array, start: Array) -> Array:
-    """The product of the decays since the chunk, or the last start in it, began."""
-
-    def step(product: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        decay, fresh = now
-        product = jnp.where(fresh, decay, product * decay)
-        return product, product
-
-    return jax.lax.scan(step, jnp.ones_like(decays[0]), (decays, start))[1]
-
-
-def _remaining(decays: Array) -> Array:
-    """The product of the decays after each step."""
-
-    def step(product: Array, decay: Array) -> tuple[Array, Array]:
-        return product * decay, product
-
-    return jax.lax.scan(step, jnp.ones_like(decays[0]), decays, reverse=True)[1]
-
-
-def _pair_products(decays: Float[Array, " steps"]) -> Float[Array, "steps steps"]:
-    """P[t, s]: the product of the decays in (s, t]; zero where s is after t."""
-    steps = decays.shape[0]
-
-    def step(row: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-        here, decay = now
-        row = jnp.where(jnp.arange(steps) == here, 1, row * decay)
-        return row, row
-
-    return jax.lax.scan(step, jnp.zeros_like(decays), (jnp.arange(steps), decays))[1]
-
-
-@jax.custom_jvp
-def unit_lower_inverse(below: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """The inverse of I + L, for a strictly lower triangular L, row by row."""
-    size = below.shape[0]
-
-    def step(rows: Array, now: tuple[Array, Array]) -> tuple[Array, None]:
-        here, coefficients = now
-        row = jax.nn.one_hot(here, size, dtype=below.dtype) - coefficients @ rows
-        return rows.at[here].set(row), None
-
-    return jax.lax.scan(step, jnp.zeros_like(below), (jnp.arange(size), below))[0]
-
-
-@unit_lower_inverse.defjvp
-def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    inverse = unit_lower_inverse(*primals)
-    return inverse, -inverse @ jnp.tril(tangents[0], -1) @ inverse
+    began = jnp.zeros_like(before.state) if initial is None else initial.state
+    tail = chunk.episodes.number == chunk.episodes.number[-1]
+    kept, keys = jnp.where(chunk.head[-1], before.state, began), selected(tail, chunk.outer.keys)
+    if chunk.decayed is not None:
+        kept = kept * chunk.decayed.entering[-1][:, None]
+        keys = keys * selected(tail, chunk.decayed.remaining)
+    return kept + keys.T @ selected(tail, writes)

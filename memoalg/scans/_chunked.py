@@ -1,5 +1,6 @@
 """Chunks by matrix products: outer-product memories without a stack of matrix states."""
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -9,34 +10,46 @@ from jaxtyping import Array, Bool, PyTree
 
 from .._typing import common_dtype
 from ..algebra import AbstractMonoid
-from ..algebra._fixed import is_fixed
-from ._associative import _length
-from ._chunk import TILE, Chunk, Outer, prepared, run_chunk
+from ..algebra._fixed import split_fixed
+from ._associative import Associative, _length
+from ._chunk import Entering, Memory
+from ._chunk_exponent import exponents, valid
+from ._chunk_halves import KEPT
+from ._chunk_steps import Steps, Work, cut, joined, whole_steps, with_fixed
 from ._factors import run_of
 from ._method import AbstractMethod, initial_state_of
-from ._outer_form import outer_form
+from ._outer_form import AbstractOuterForm, outer_form
 from ._sequential import Sequential
 
 
 class Chunked(AbstractMethod):
     r"""Outer-product memories by products of matrices, a chunk of steps at a time.
 
-    For gated outer products (linear attention, RetNet, GLA, Mamba-2) and the gated delta rule. Inside a
-    chunk all reads are two products of matrices, and for the delta rule one triangular system; between
-    chunks only the state goes on. In the gradient each chunk is computed again, so that what is stored
-    is one state for each chunk: never an array (time, key, value).
+    For gated outer products (linear attention, RetNet, GLA, Mamba-2), the gated delta rule and
+    exponential gates with a running maximum (mLSTM). Inside a chunk all reads are two products of
+    matrices, and for the delta rule one triangular system; between chunks only the state goes on. In
+    the gradient each chunk is computed again, so that what is stored is one state for each chunk:
+    never an array (time, key, value).
+
+    Decays enter as products only, never as quotients or differences of logarithms: zeros, signs and
+    strong decays are exact. Gates that are given by logarithms become decays below one relative to their
+    running maximum, which is that of the recurrence.
 
     It needs queries, because without them the states themselves are asked for; then, and for monoids
     that are no outer-product memory, it is `Sequential`. Products and powers (heads) go factor by
     factor. NaN and inf stay in their episode: products of matrices would spread them over the chunk, so
     they are taken out of the generators, and every read of the episode that they reach is NaN.
-    (`Sequential` has NaN and inf only where they come to lie.)
+    (`Sequential` has NaN and inf only where they come to lie.) Finite numbers whose products overflow
+    stay in their episode too, but may reach earlier steps of it.
 
     Arguments:
-        size: steps in a chunk, a multiple of 16.
+        size: steps in a chunk, a power of two; None for 32, and 64 with `ahead`. A sequence that is
+            shorter is one chunk.
+        ahead: compute what does not depend on the state for all chunks at once, which an accelerator
+            wants (a third fewer launches); otherwise chunk by chunk, which takes the least memory.
 
     Raises:
-        ValueError: where `size` is not a positive multiple of 16.
+        ValueError: where `size` is not a power of two.
 
     Source: Yang et al., arXiv 2312.06635 (gated linear attention) and arXiv 2406.06484 (delta rule).
 
@@ -51,11 +64,13 @@ class Chunked(AbstractMethod):
         [2.   3.   3.5  3.75]
     """
 
-    size: int = eqx.field(static=True, default=64)
+    size: int | None = eqx.field(static=True, default=None)
+    ahead: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
-        if not isinstance(self.size, int) or self.size < 1 or self.size % TILE:
-            raise ValueError(f"Chunked: size is a positive multiple of {TILE}, got {self.size!r}")
+        size = self.size
+        if size is not None and (type(size) is not int or size < 1 or size & (size - 1)):
+            raise ValueError(f"Chunked: size is a power of two or None, got {size!r}")
 
     def run(
         self,
@@ -79,105 +94,77 @@ class Chunked(AbstractMethod):
             return Sequential().run(
                 monoid, state, generators, resets, initial_state, queries, reverse
             )
-        start = jnp.zeros(length, jnp.bool_) if resets is None else resets
-        outer, rows = form.writes(_timed(generators, length)), form.rows(queries)
-        if reverse:
-            outer, rows, start = _flipped(outer), _flipped(rows), _flipped(start)
-        initial = None
-        if initial_state is not None or not _begins_with_zeros(monoid):
-            initial = form.matrix(initial_state_of(monoid, initial_state))
-        last, read = _run(self.size, form.matrix(state), initial, outer, rows, start)
-        if reverse:
-            read = _flipped(read)
-        return form.state(last), form.reads(read)
+        first, again = form.memory(state), form.memory(initial_state_of(monoid, initial_state))
+        dtype = common_dtype(first.matrix.dtype, jnp.float32)
+        fixed, timed, treedef = split_fixed(generators)
+        # Of this only what has no axis of keys or values is used, for all steps at once.
+        written = form.writes(with_fixed(treedef, fixed, timed, length))
+        relative = None
+        if written.gates is not None:
+            loop = Associative() if self.ahead else Sequential()
+            relative = exponents(
+                loop, written.gates, _exponent(first), _exponent(again), resets, reverse, dtype
+            )
+        steps = whole_steps(timed, queries, resets, written, relative, length)
+        needs_initial = initial_state is not None or not _begins_with_zeros(form, monoid)
+        begins = _entering(again, dtype).sanitised() if needs_initial else None
+        size = self._size(length)
+        work = Work(form, treedef, fixed, begins, dtype, size, reverse)
+        after, reads = self._scan(work, _entering(first, dtype), cut(steps, length, size, reverse))
+        reads = jax.tree.map(lambda x: joined(x, length, reverse).astype(first.matrix.dtype), reads)
+        last = None if relative is None else relative.here[0 if reverse else -1]
+        return form.state(_left(first, after.sanitised(), last)), reads
+
+    def _size(self, length: int) -> int:
+        # Measured: see `benchmarks/chunked.py`; on accelerators, counted.
+        size = self.size or (64 if self.ahead else 32)
+        return min(size, 1 << (length - 1).bit_length())
+
+    def _scan(self, work: Work, first: Entering, steps: Steps) -> tuple[Entering, PyTree]:
+        """From chunk to chunk, each computed again in the gradient."""
+        kept = functools.partial(
+            jax.checkpoint, policy=jax.checkpoint_policies.save_only_these_names(KEPT)
+        )
+        found = jax.vmap(work.known)(steps)
+
+        @kept
+        def rest(state: Entering, now: tuple) -> tuple[Entering, PyTree]:
+            return work.run(state, *now)
+
+        @kept
+        def whole(state: Entering, now: tuple) -> tuple[Entering, PyTree]:
+            return work.run(state, work.prepare(*now), now[0].relative)
+
+        if self.ahead:
+            chunks = jax.vmap(work.prepare)(steps, found)
+            return jax.lax.scan(rest, first, (chunks, steps.relative), reverse=work.reverse)
+        return jax.lax.scan(whole, first, (steps, found), reverse=work.reverse)
 
 
-def _begins_with_zeros(monoid: AbstractMonoid) -> bool:
+def _begins_with_zeros(form: AbstractOuterForm, monoid: AbstractMonoid) -> bool:
     """Whether the monoid's own initial state, a constant, is zero: it then costs no products."""
     with jax.ensure_compile_time_eval():
-        leaves = jax.tree.leaves(monoid.initial_state())
-        return not any(bool(jnp.any(leaf != 0)) for leaf in leaves)
+        return not bool(jnp.any(form.memory(monoid.initial_state()).matrix != 0))
 
 
-def _flipped(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.flip(leaf, 0), tree)
+def _entering(memory: Memory, dtype: Any) -> Entering:
+    broken = jnp.asarray(False) if memory.exponent is None else ~valid(memory.exponent)
+    return Entering(memory.matrix.astype(dtype), broken)
 
 
-def _timed(generators: PyTree, length: int) -> PyTree:
-    """`Fixed` parts repeated over time: only decays are, and they are small."""
-
-    def repeated(node: Any) -> Any:
-        if not is_fixed(node):
-            return node
-        return jax.tree.map(lambda x: jnp.broadcast_to(x, (length, *x.shape)), node.value)
-
-    return jax.tree.map(repeated, generators, is_leaf=is_fixed)
+def _exponent(memory: Memory) -> Array:
+    if memory.exponent is None:
+        raise TypeError(
+            "Chunked: the form of this monoid writes with gates in log space, so that its `memory` "
+            "must give an exponent: write Memory(matrix, exponent)"
+        )
+    return memory.exponent
 
 
-def _run(
-    size: int, state: Array, initial: Array | None, outer: Outer, rows: Array, start: Array
-) -> tuple[Array, Array]:
-    """A scan over chunks, in float32 at least; what is not finite is kept out and marked after."""
-    dtype = common_dtype(state.dtype, jnp.float32)
-    steps = _finite_steps(outer)
-    begins = jnp.asarray(True) if initial is None else jnp.all(jnp.isfinite(initial))
-    healthy, at_end = _healthy(jnp.all(jnp.isfinite(state)), begins, steps, start)
-    first, again = _cleaned(state, dtype), None if initial is None else _cleaned(initial, dtype)
-    writes = jax.tree.map(lambda x: jnp.where(_like(steps, x), x, 0).astype(dtype), outer)
-    length = start.shape[0]
-    chunks = -(-length // size)
-
-    def cut(tree: Any, fill: int = 0) -> Any:
-        def one(x: Array) -> Array:
-            pad = [(0, chunks * size - length)] + [(0, 0)] * (x.ndim - 1)
-            return jnp.pad(x, pad, constant_values=fill).reshape(chunks, size, *x.shape[1:])
-
-        return jax.tree.map(one, tree)
-
-    # Padding writes nothing and decays nothing.
-    outer = cut(writes)._replace(decays=cut(writes.decays, fill=1))
-    timed = jax.vmap(prepared)(outer, cut(_cleaned(rows, dtype)), cut(start))
-
-    @jax.checkpoint
-    def body(state: Array, now: Chunk) -> tuple[Array, Array]:
-        return run_chunk(state, again, now)
-
-    last, read = jax.lax.scan(body, first, timed)
-    read = read.reshape(chunks * size, -1)[:length]
-    good = healthy & jnp.all(jnp.isfinite(rows), axis=-1)
-    nan = jnp.asarray(jnp.nan, dtype)
-    return (
-        jnp.where(at_end, last, nan).astype(state.dtype),
-        jnp.where(good[:, None], read, nan).astype(state.dtype),
-    )
-
-
-def _like(steps: Array, x: Array) -> Array:
-    return steps.reshape(steps.shape + (1,) * (x.ndim - 1))
-
-
-def _cleaned(x: Array, dtype: Any) -> Array:
-    return jnp.where(jnp.isfinite(x), x, 0).astype(dtype)
-
-
-def _finite_steps(outer: Outer) -> Bool[Array, " time"]:
-    """Whether all that a step writes is finite."""
-    finite = [
-        jnp.all(jnp.isfinite(x.reshape(x.shape[0], -1)), axis=1) for x in outer if x is not None
-    ]
-    return jnp.all(jnp.stack(finite), axis=0)
-
-
-def _healthy(
-    state: Array, initial: Array, steps: Array, start: Array
-) -> tuple[Bool[Array, " time"], Bool[Array, ""]]:
-    """Whether nothing that is not finite has come into a step's episode so far."""
-
-    def combine(left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple[Array, Array]:
-        (x, i), (y, j) = left, right
-        return y & (x | j), i | j
-
-    own = steps & jnp.where(start, initial, True)
-    healthy, started = jax.lax.associative_scan(combine, (own, start))
-    healthy = healthy & (started | state)
-    return healthy, healthy[-1]
+def _left(first: Memory, after: Entering, exponent: Array | None) -> Memory:
+    """What is left at the end, in the dtypes of the beginning."""
+    matrix = jnp.where(after.broken, jnp.nan, after.state).astype(first.matrix.dtype)
+    if exponent is None or first.exponent is None:
+        return Memory(matrix)
+    exponent = jnp.where(after.broken, jnp.nan, exponent)
+    return Memory(matrix, exponent.astype(first.exponent.dtype))

@@ -10,6 +10,7 @@ from .._typing import Element
 from ..algebra import AbstractCombinator, AbstractSemigroup, Dual, WithIdentity, has_identity
 from ._auto import Auto
 from ._check import check_elements, check_method
+from ._edges import row_before
 from ._method import AbstractMethod
 
 
@@ -96,15 +97,15 @@ def exclusive_scan(
     """
     _require_identity(monoid, "exclusive_scan")
     inclusive = scan(monoid, elements, reverse=reverse, method=method)
-    neutral = jax.tree.map(lambda leaf: leaf[None], monoid.identity())  # pyright: ignore
+    if jax.tree.leaves(inclusive)[0].shape[0] == 0:
+        return inclusive
+    before = row_before(method, monoid.identity(), inclusive, reverse)  # pyright: ignore
 
-    def shift(identity: jax.Array, products: jax.Array) -> jax.Array:
-        if products.shape[0] == 0:
-            return products
-        rows = [products[1:], identity] if reverse else [identity, products[:-1]]
+    def shift(first: jax.Array, products: jax.Array) -> jax.Array:
+        rows = [products[1:], first[None]] if reverse else [first[None], products[:-1]]
         return jnp.concatenate(rows)
 
-    return jax.tree.map(shift, neutral, inclusive)
+    return jax.tree.map(shift, before, inclusive)
 
 
 def fold(

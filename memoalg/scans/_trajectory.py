@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, PyTree
 from ..algebra import AbstractMonoid
 from ._auto import Auto
 from ._check import check_method, check_start, check_step, sequence_length
+from ._edges import resets_in_reverse
 from ._method import AbstractMethod
 
 
@@ -76,7 +77,5 @@ def trajectory(
     state = jax.tree.map(jnp.asarray, state)
     check_step(monoid, state, generators, initial_state, queries)
     if reverse and resets is not None:
-        # Going backwards, the state that enters step t comes from t+1: it is dropped where t+1
-        # begins an episode.
-        resets = jnp.concatenate([resets[1:], jnp.zeros_like(resets[:1])])
+        resets = resets_in_reverse(method, resets)
     return method.run(monoid, state, generators, resets, initial_state, queries, reverse)
