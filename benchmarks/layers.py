@@ -1,7 +1,7 @@
 """Whole sequence layers of memoalg beside memax 0.1.1 and a plain `lax.scan`, in one run.
 
     pip install memax==0.1.1        # without it, only the plain scan is compared
-    python benchmarks/layers.py [--repeats 7] [--quick]
+    python benchmarks/layers.py [--layers LRU S6] [--repeats 7] [--quick]
 
 The layers, in the same widths everywhere (float32, start flags with an episode of 64 steps on
 average, states at every step read out):
@@ -12,12 +12,17 @@ average, states at every step read out):
 - linear attention: input and output 128, one head, keys and values 64, feature map elu + 1. memax
   and the plain scan add the input to the output, memoalg has biases on keys, queries and values
   instead. memax's normaliser is the last key instead of the sum of keys: its numbers differ.
+- S6: input and output 128, 128 channels of one state, which is all that memax has. memax's map to
+  the step widths is a full matrix: rank 128 in memoalg. memax's input and output gates are one matrix
+  each, as long as the channels; memoalg's are vectors (B and C), followed by an output matrix.
+- FFM: input and output 128, 64 traces in 4 contexts. memax passes the input itself through the
+  output gate, memoalg a matrix times the input, as in the paper, and memax counts steps.
 
-The plain scan is what one writes by hand: projections for all steps at once, then `lax.scan`
-over a batched step that selects the reset, then the output projection; gradients by autodiff.
-`forward` is (last carry, outputs) of a batch; `gradient` is that of a weighted sum of outputs in
-parameters and inputs; `build` is trace + compile with jax's caches emptied, median of three; times
-are CPU-seconds.
+The plain scan, for the first two, is what one writes by hand: projections for all steps at once,
+then `lax.scan` over a batched step that selects the reset, then the output projection; gradients by
+autodiff. `forward` is (last carry, outputs) of a batch; `gradient` is that of a weighted sum of
+outputs in parameters and inputs; `build` is trace + compile with jax's caches emptied, median of
+three; times are CPU-seconds.
 """
 
 import argparse
@@ -34,6 +39,7 @@ import jax.numpy as jnp
 from jax import Array
 
 EPISODE = 64
+CONTEXTS = 4
 BUILD_REPEATS = 3
 
 
@@ -44,10 +50,11 @@ class Setting(NamedTuple):
     width: int = 128
     lru_states: int = 128
     key_size: int = 64
+    traces: int = 64
     repeats: int = 7
 
 
-QUICK = Setting(shapes=((32, 2),), width=8, lru_states=8, key_size=4, repeats=2)
+QUICK = Setting(shapes=((32, 2),), width=8, lru_states=8, key_size=4, traces=4, repeats=2)
 
 
 class Peer(NamedTuple):
@@ -176,6 +183,18 @@ def memax_attention(setting: Setting, key: Array) -> Peer:
     return memax_peer(FART(setting.width, setting.key_size, key))
 
 
+def memax_s6(setting: Setting, key: Array) -> Peer:
+    from memax.equinox.semigroups.s6 import S6
+
+    return memax_peer(S6(setting.width, setting.width, key))
+
+
+def memax_ffm(setting: Setting, key: Array) -> Peer:
+    from memax.equinox.semigroups.ffm import FFM
+
+    return memax_peer(FFM(setting.width, setting.traces, CONTEXTS, key))
+
+
 def memoalg_peer(layer: Any) -> Peer:
     def forward(layer, xs, start):
         batch = xs.shape[0]
@@ -199,6 +218,20 @@ def memoalg_attention(setting: Setting, key: Array) -> Peer:
     return memoalg_peer(ma.nn.LinearAttention(width, width, size, key=key))
 
 
+def memoalg_s6(setting: Setting, key: Array) -> Peer:
+    import memoalg as ma
+
+    width = setting.width
+    return memoalg_peer(ma.nn.S6(width, width, 1, rank=width, key=key))
+
+
+def memoalg_ffm(setting: Setting, key: Array) -> Peer:
+    import memoalg as ma
+
+    width = setting.width
+    return memoalg_peer(ma.nn.FFM(width, width, setting.traces, CONTEXTS, key=key))
+
+
 LAYERS: dict[str, dict[str, Callable[[Setting, Array], Peer]]] = {
     "LRU": {"memoalg": memoalg_lru, "lax.scan": plain_lru, "memax": memax_lru},
     "linear attention": {
@@ -206,6 +239,8 @@ LAYERS: dict[str, dict[str, Callable[[Setting, Array], Peer]]] = {
         "lax.scan": plain_attention,
         "memax": memax_attention,
     },
+    "S6": {"memoalg": memoalg_s6, "memax": memax_s6},
+    "FFM": {"memoalg": memoalg_ffm, "memax": memax_ffm},
 }
 
 
@@ -337,7 +372,8 @@ def measure(setting: Setting, names: list[str], layers: list[str]) -> list[list[
     table: list[list[str]] = []
     for layer in layers:
         for length, batch in setting.shapes:
-            made = {n: LAYERS[layer][n](setting, jax.random.key(0)) for n in names}
+            makers = {n: make for n, make in LAYERS[layer].items() if n in names}
+            made = {n: make(setting, jax.random.key(0)) for n, make in makers.items()}
             ready = {n: programs(peer, setting, length, batch) for n, peer in made.items()}
             table += rows(f"{layer}, {length} × {batch}", figures(ready, setting.repeats))
     return table

@@ -209,7 +209,7 @@ def outcome(layer: Any, method: ma.Newton, xs: Array) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Recurrent layers and rounds of Newton.")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run")
     setting = QUICK if parser.parse_args().quick else Setting()
     print(f"{_timing.machine()}\n")

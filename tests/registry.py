@@ -215,6 +215,9 @@ def reachable_state(monoid, key):
 LAYERS: dict[str, Any] = {
     "lru": lambda key: ma.nn.LRU(3, 2, 5, key=key),
     "linear_attention": lambda key: ma.nn.LinearAttention(3, 2, 4, value_size=5, key=key),
+    "s6": lambda key: ma.nn.S6(3, 2, 4, key=key),
+    "s6-channels": lambda key: ma.nn.S6(3, 2, 2, channels=5, rank=2, key=key),
+    "ffm": lambda key: ma.nn.FFM(3, 2, 4, 3, key=key),
     "gru": lambda key: ma.nn.GRU(3, 4, key=key),
     "lstm": lambda key: ma.nn.LSTM(3, 4, key=key),
     "mgu": lambda key: ma.nn.MGU(3, 4, key=key),

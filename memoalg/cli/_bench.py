@@ -11,7 +11,7 @@ import tyro
 
 import memoalg as ma
 
-from ..scans._kernel import Kernel
+from ..scans import Kernel
 from ._bench_program import Batched, ForGPU, layer_program, monoid_program, random_arguments
 from ._errors import UsageError, told_as_usage
 from ._gpu_counts import Counts, count

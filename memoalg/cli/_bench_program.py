@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 import memoalg as ma
 
 from ..scans import plan
-from ..scans._associative import _length
+from ..scans._method import length_of
 
 Shapes = PyTree
 """`jax.ShapeDtypeStruct`s, or arrays where it matters what is in them (parameters)."""
@@ -32,8 +32,9 @@ class ForGPU(ma.AbstractMethod):
         queries: PyTree | None,
         reverse: bool,
     ) -> tuple[PyTree, PyTree]:
-        length = _length(generators, resets)
-        method = plan(monoid, length=length, platform="cuda").method
+        length = length_of(generators, resets)
+        chosen = plan(monoid, length=length, platform="cuda", reads=queries is not None)
+        method = chosen.method
         return method.run(monoid, state, generators, resets, initial_state, queries, reverse)
 
 

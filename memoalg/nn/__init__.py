@@ -8,6 +8,7 @@ from ._compose import Serial as Serial
 from ._elman import Elman as Elman
 from ._feed_forward import MLP as MLP
 from ._feed_forward import Pointwise as Pointwise
+from ._ffm import FFM as FFM
 from ._gru import GRU as GRU
 from ._layer import AbstractLayer as AbstractLayer
 from ._linear import Linear as Linear
@@ -23,3 +24,4 @@ from ._recurrent import AbstractRecurrent as AbstractRecurrent
 from ._registry import describe_model as describe_model
 from ._registry import make as make
 from ._registry import names as names
+from ._s6 import S6 as S6

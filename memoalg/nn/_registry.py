@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 from ._compose import Residual, Serial
 from ._elman import Elman
 from ._feed_forward import MLP, Pointwise
+from ._ffm import FFM
 from ._gru import GRU
 from ._layer import AbstractLayer
 from ._linear import Linear
@@ -16,7 +17,9 @@ from ._linear_attention import LinearAttention
 from ._lru import LRU
 from ._lstm import LSTM
 from ._minimal_gated import MGU
+from ._normalise import layer_norm
 from ._position import PositionalEncoding
+from ._s6 import S6
 
 Block = Callable[[int, PRNGKeyArray], AbstractLayer]
 
@@ -24,6 +27,16 @@ Block = Callable[[int, PRNGKeyArray], AbstractLayer]
 def _lru(width: int, key: PRNGKeyArray) -> AbstractLayer:
     """`x + gelu(LRU(x))`, with as many complex states as channels."""
     return Residual(Serial(LRU(width, width, width, key=key), Pointwise(jax.nn.gelu)))
+
+
+def _s6(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """`x + S6(norm(x))`, with 16 states per channel."""
+    return Residual(Serial(Pointwise(layer_norm, width, width), S6(width, width, key=key)))
+
+
+def _ffm(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The FFM alone: its output gate is its skip."""
+    return FFM(width, width, key=key)
 
 
 def _linear_attention(width: int, key: PRNGKeyArray) -> AbstractLayer:
@@ -59,6 +72,8 @@ def _none(width: int, key: PRNGKeyArray) -> AbstractLayer:
 
 MODELS: dict[str, Block] = {
     "lru": _lru,
+    "s6": _s6,
+    "ffm": _ffm,
     "linear_attention": _linear_attention,
     "gru": _gru,
     "lstm": _lstm,

@@ -49,7 +49,7 @@ def decayed(
         (early, late), (k_early, _), (_, q_late) = map(_halves, (entering, k, q))
         (remaining_early, remaining_late), (first, last) = map(_halves, (remaining, total))
         (count_early, count_late) = _halves(counts)
-        across = _product(q_late * late, k_early * remaining_early)
+        across = jnp.einsum("nik,njk->nij", q_late * late, k_early * remaining_early)
         scores = _lower(*_halves(scores), across)
         began = (count_late != count_early[:, -1:])[..., None]
         entering = _joined(early, jnp.where(began, late, early[:, -1:] * late))
@@ -61,17 +61,27 @@ def decayed(
 
 def decayed_alike(decays: Float[Array, " steps"], number: Int[Array, " steps"]) -> Decayed:
     """The same where all keys share a decay, but `scores` are the products of decays alone."""
-    steps, length = decays.shape[0], 1
-    same = number[:, None] == number[None, :]
-    # Windows that end at t, of lengths 1, 2, 4, ..., as far as they lie after s in its episode.
-    products = jnp.where(jnp.tril(same, -1), decays[:, None], 1)
-    while length < steps:
-        earlier = jnp.concatenate([jnp.ones_like(products[:length]), products[:-length]])
-        products, length = products * earlier, 2 * length
+    same = jnp.tril(number[:, None] == number[None, :])
+    products = jnp.where(same, _products(decays, number), 0)
     begins = jnp.concatenate([jnp.ones(1, jnp.bool_), number[1:] != number[:-1]])
     since = jnp.where(begins[None, :] & same, products * decays[None, :], 0)
-    entering = jnp.sum(jnp.tril(since), axis=1)
-    return Decayed(entering[:, None], products[-1][:, None], jnp.tril(products))
+    entering = jnp.sum(since, axis=1)
+    return Decayed(entering[:, None], products[-1][:, None], products)
+
+
+@jax.custom_jvp
+def _products(decays: Array, number: Array) -> Array:
+    """(t, s): of the decays in (s, t], where no start separates them."""
+    ones = jnp.ones_like(decays)[:, None]
+    return decayed(ones, ones, decays[:, None], number).scores
+
+
+@_products.defjvp
+def _(primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
+    # What follows a decay, the change in it, and what precedes it: a product of matrices.
+    products = checkpoint_name(_products(*primals), KEPT)
+    before = jnp.concatenate([jnp.zeros_like(products[:1]), products[:-1]])
+    return products, _product(products, tangents[0][:, None] * before)
 
 
 def unit_lower_inverse(below: Float[Array, "n n"], same: Bool[Array, "n n"]) -> Float[Array, "n n"]:
@@ -91,8 +101,8 @@ def _inverse(below: Array, same: Array) -> Array:
         blocks, half = inverse.shape[0] // 2, inverse.shape[1]
         across, mask = (_below_diagonal(x, blocks, half) for x in (below, same))
         early, late = _halves(inverse)
-        passed = jnp.where(mask, _product(across, early.mT), 0)
-        inverse = _lower(early, late, jnp.where(mask, -_product(late, passed.mT), 0))
+        passed = jnp.where(mask, _product(across, early), 0)
+        inverse = _lower(early, late, jnp.where(mask, -_product(late, passed), 0))
     finite = jnp.all(jnp.isfinite(inverse[0]), axis=1, keepdims=True)
     return jnp.where(finite, inverse[0], 0)
 
@@ -101,8 +111,8 @@ def _inverse(below: Array, same: Array) -> Array:
 def _(primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
     # Named, so that a checkpoint may keep what the derivative takes.
     inverse = checkpoint_name(_inverse(*primals), KEPT)
-    change = jnp.where(primals[1], tangents[0] @ inverse, 0)
-    return inverse, -inverse @ change
+    change = jnp.where(primals[1], _product(tangents[0], inverse), 0)
+    return inverse, -_product(inverse, change)
 
 
 def _halves(x: Array) -> tuple[Array, Array]:
@@ -130,5 +140,5 @@ def _below_diagonal(x: Array, blocks: int, half: int) -> Array:
 
 
 def _product(a: Array, b: Array) -> Array:
-    """a b^T of every block: (blocks, i, k), (blocks, j, k) -> (blocks, i, j)."""
-    return jnp.einsum("nik,njk->nij", a, b)
+    """Of small matrices whose errors add up: in the full precision of their dtype."""
+    return jnp.matmul(a, b, precision="highest")

@@ -16,7 +16,7 @@ from ._kernel_call import BackEndName, Settings
 from ._kernel_forms import factors_of, recurrence_of
 from ._kernel_recurrence import AbstractRecurrence, Parts
 from ._kernel_vjp import Inputs, Run
-from ._method import AbstractMethod, initial_state_of, length_of
+from ._method import AbstractMethod, length_of
 
 
 class Kernel(AbstractMethod):
@@ -96,7 +96,8 @@ class Kernel(AbstractMethod):
             return Associative().run(
                 monoid, state, generators, resets, initial_state, queries, reverse
             )
-        initial = None if resets is None else initial_state_of(monoid, initial_state)
+        # Without resets it is not used. The monoids' own one is what `join` leaves alone.
+        initial = None if resets is None else initial_state
         flags = None if resets is None else resets.astype(jnp.int8)
         settings = Settings(self.back_end, self.chunks, self.interpret)
         acting, base = _items(generators, 2)
@@ -146,8 +147,8 @@ class _Known(NamedTuple):
             base = jnp.broadcast_to(base.value, (self.length, *jnp.shape(base.value)))
         u = _parts(_full(base, state))
         inputs = Inputs(_parts(a), u, _parts(state), () if initial is None else _parts(initial))
-        flagged = self.flags is not None
-        problem = Problem(recurrence, len(inputs.acting), len(u), fixed, flagged)
+        flagged, has_initial = self.flags is not None, initial is not None
+        problem = Problem(recurrence, len(inputs.acting), len(u), fixed, flagged, has_initial)
         run = Run(problem, self.settings, self.reverse)
         last, states = run.states(inputs, self.flags)
         return _joined(last), _joined(states)

@@ -7,13 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array
 
-from ._kernel_call import Call, Chunks, Operands
+from ._kernel_call import LANES, STEPS, Call, Chunks, Operands
 from ._kernel_layout import Flat, flat, restored
 from ._kernel_loop import run_loop
-from ._kernel_mosaic import LANES, STEPS, run_mosaic
 from ._kernel_split import chunks_for, run_split
 from ._kernel_target import Target
-from ._kernel_triton import run_triton
 
 HOPPER = (9, 0)
 
@@ -27,11 +25,24 @@ class BackEnd(NamedTuple):
     """Of which the steps of a chunk are one."""
 
 
-# Pallas Triton is deprecated in JAX. To drop it, delete its file, its line here and in AUTO, and its
-# name in `_kernel_call.BackEndName`.
+# Imported where they run: Pallas takes a while.
+def _run_mosaic(call: Call, operands: Operands, chunks: Chunks) -> list[Array]:
+    from ._kernel_mosaic import run_mosaic
+
+    return run_mosaic(call, operands, chunks)
+
+
+def _run_triton(call: Call, operands: Operands, chunks: Chunks) -> list[Array]:
+    from ._kernel_triton import run_triton
+
+    return run_triton(call, operands, chunks)
+
+
+# Pallas Triton is deprecated in JAX. To drop it, delete its file, its function above, its line here
+# and in AUTO, and its name in `_kernel_call.BackEndName`.
 BACK_ENDS: dict[str, BackEnd] = {
-    "mosaic": BackEnd(run_mosaic, STEPS),
-    "triton": BackEnd(run_triton, 1),
+    "mosaic": BackEnd(_run_mosaic, STEPS),
+    "triton": BackEnd(_run_triton, 1),
 }
 
 

@@ -33,6 +33,8 @@ class Problem(eqx.Module):
     """Whether a is the same at every step."""
     flagged: bool = eqx.field(static=True)
     """Whether there are resets."""
+    has_initial: bool = eqx.field(static=True)
+    """Whether the state at a reset is given; otherwise it is the neutral one."""
 
     def split_constants(self, constants: Parts) -> tuple[Parts, Parts]:
         """(a or nothing, initial state or nothing)."""
@@ -49,7 +51,8 @@ class Problem(eqx.Module):
         """The state that enters a step: the one before it, or the initial one."""
         if reset is None:
             return before
-        return select(reset, self.split_constants(constants)[1], before)
+        initial = self.split_constants(constants)[1]
+        return select(reset, initial or self.recurrence.neutral, before)
 
 
 class AbstractBody(eqx.Module):
@@ -116,14 +119,14 @@ class Adjoint(AbstractBody):
     """The cotangents, from the last step executed to the first.
 
     The carry is the cotangent of the state that the previous step left, then the sums: of the
-    cotangent of the initial state where there are resets, and of a where it is fixed.
+    cotangent of the initial state where it is given, and of a where it is fixed.
     """
 
     problem: Problem
 
     @property
     def sums(self) -> int:
-        initial = self.problem.parts if self.problem.flagged else 0
+        initial = self.problem.parts if self.problem.has_initial else 0
         return initial + (self.problem.decay_parts if self.problem.fixed else 0)
 
     def total(self) -> AbstractTotal:
@@ -147,6 +150,7 @@ class Adjoint(AbstractBody):
         before_bar, added = entering_bar, ()
         if reset is not None:
             before_bar = select(reset, 0.0, entering_bar)
+        if reset is not None and problem.has_initial:
             unused = tuple(jnp.zeros_like(part) for part in entering_bar)
             added = select(reset, entering_bar, unused)
         if problem.fixed:

@@ -22,6 +22,11 @@ from jaxtyping import Array
 
 from ._kernel_body import AbstractBody
 
+LANES = 128
+"""Of a program."""
+STEPS = 32
+"""Of a block of Mosaic's at most. Its chunks of time are multiples of it."""
+
 BackEndName = Literal["auto", "triton", "mosaic"]
 
 

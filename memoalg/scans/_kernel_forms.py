@@ -21,8 +21,10 @@ def recurrence_of(monoid: Any) -> AbstractRecurrence | None:
     """The recurrence of a semidirect product of ground monoids of floats; None for others."""
     if not isinstance(monoid, SemidirectProduct):
         return None
-    acting, base, action = monoid.acting, monoid.base, monoid.action
-    zero: float | None = None
+    acting: Any = monoid.acting
+    action: Any = monoid.action
+    base: Any = monoid.base
+    zero: Any = None
     if isinstance(acting, Strict) and isinstance(action, StrictAction) and not acting.whole:
         acting, action, zero = acting.monoid, action.action, acting.value
     if not isinstance(base, Add | Max | Min | LogSumExp):
@@ -36,8 +38,7 @@ def recurrence_of(monoid: Any) -> AbstractRecurrence | None:
     if isinstance(base, LogSumExp):
         return LogRecurrence(zero)
     if isinstance(base, Max | Min):
-        neutral = -math.inf if isinstance(base, Max) else math.inf
-        return ShiftRecurrence(neutral, zero)
+        return ShiftRecurrence(neutral=-math.inf if isinstance(base, Max) else math.inf, zero=zero)
     return None
 
 
@@ -51,15 +52,20 @@ def factors_of(monoid: Any) -> tuple[list[SemidirectProduct], Callable[[Any, int
     acting: Any = monoid.acting
     action: Any = monoid.action
     bases: Any = monoid.base.factors
-    if isinstance(action, ProductAction) and isinstance(acting, DirectProduct):
-        parts = zip(acting.factors, bases, action.actions, strict=True)
-        return [SemidirectProduct(a, b, act) for a, b, act in parts], _own
-    is_strict = isinstance(action, StrictAction) and isinstance(acting, Strict)
+    if isinstance(acting, DirectProduct):
+        if not isinstance(monoid.action, ProductAction):
+            return None
+        triples: Any = zip(acting.factors, bases, action.actions, strict=True)
+        return [SemidirectProduct(*triple) for triple in triples], _own
+    is_strict = isinstance(acting, Strict)
     ground = acting.monoid if is_strict else acting
     if not isinstance(ground, Multiply | Add):
         return None
-    actions = [StrictAction(action.action, acting, b) if is_strict else action for b in bases]
-    return [SemidirectProduct(acting, b, act) for b, act in zip(bases, actions, strict=True)], _same
+    products = []
+    for factor in bases:
+        own: Any = StrictAction(action.action, acting, factor) if is_strict else action
+        products.append(SemidirectProduct(acting, factor, own))
+    return products, _same
 
 
 def _own(acting: Any, place: int) -> Any:

@@ -1,7 +1,7 @@
 """The loop over time as a kernel by Pallas Mosaic GPU: for Hopper and newer.
 
-One warpgroup runs one row of the batch and 128 lanes. Blocks of steps stream through shared memory:
-while one is worked on, the hardware copies the next one in and the last one out.
+One warpgroup runs one row of the batch and 128 lanes, one for each thread. Blocks of steps stream
+through shared memory: while one is worked on, the hardware copies the next one in and the last one out.
 """
 
 import functools
@@ -14,13 +14,9 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import mosaic_gpu as plgpu
 from jaxtyping import Array
 
-from ._kernel_call import Call, Chunks, Operands, of_one_chunk
+from ._kernel_call import LANES, STEPS, Call, Chunks, Operands, of_one_chunk
 from ._kernel_recurrence import Parts
 
-LANES = 128
-"""One for each thread of a warpgroup."""
-STEPS = 32
-"""Of a block at most. Chunks of time are multiples of it."""
 SHARED = 64 * 1024
 """Bytes of shared memory for the blocks: three programs find room on a multiprocessor."""
 AHEAD = 4
@@ -231,9 +227,7 @@ class _Block(NamedTuple):
         neighbour = jnp.where(i == border, i, i - 1 if reverse else i + 1)
         inside = [stream.wide(x[slot, neighbour]) for x in self.shifted]
         known = zip(inside, self.edges, boundary, strict=True)
-        shifted = tuple(
-            jnp.where(t == last, own, jnp.where(i == border, edge, x)) for x, edge, own in known
-        )
+        shifted = tuple(jnp.where(t == last, own, x) for x, edge, own in known)
         return self._flag(i), tuple(stream.wide(x[slot, i]) for x in self.timed), shifted
 
     def _flag(self, i: Any) -> Array | None:

@@ -11,12 +11,10 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ._kernel_body import AbstractTotal, Adjoint, Follow, Forward
-from ._kernel_call import Call, Chunks, Operands, broadcast, widened
+from ._kernel_call import LANES, Call, Chunks, Operands, broadcast, widened
 from ._kernel_recurrence import Parts
 from ._kernel_target import Target
 
-LANES = 128
-"""Lanes of a program."""
 SHORTEST = 256
 """Steps of a chunk at least: below it the second reading of the inputs costs more than it gains."""
 CORES = 132

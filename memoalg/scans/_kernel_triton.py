@@ -15,10 +15,9 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton as plgpu
 from jaxtyping import Array
 
-from ._kernel_call import Call, Chunks, Operands, of_one_chunk
+from ._kernel_call import LANES, Call, Chunks, Operands, of_one_chunk
 from ._kernel_recurrence import Parts
 
-LANES = 128
 AHEAD = 8
 """Steps that are loaded at once."""
 

@@ -24,7 +24,7 @@ class Inputs(NamedTuple):
     """With a leading time axis."""
     state: Parts
     initial: Parts
-    """At a reset; nothing where there are none."""
+    """At a reset; nothing where it is the neutral one."""
 
 
 class Run(eqx.Module):

@@ -180,7 +180,17 @@ class Piece(eqx.Module):
         # A tree has no adjoint of its own. Computed again in the gradient it does not crash the compiler
         # of jaxlib 0.11.2, and stores T states instead of T log T.
         is_tree = isinstance(self.local, Associative)
-        return (jax.checkpoint(run) if is_tree else run)(operands, entering)
+        last, reads = (jax.checkpoint(run) if is_tree else run)(operands, entering)
+        self._check_types(last, varying_axes(operands))
+        return last, reads
+
+    def _check_types(self, last: PyTree, axes: frozenset[str]) -> None:
+        if any(varying_axes(leaf) != axes for leaf in jax.tree.leaves(last)):
+            raise TypeError(
+                f"Sharded: the last state of {self.local!r} is typed as if it were the same on all "
+                "devices, and its gradient would be wrong; a primitive of its own must pass on the "
+                "`manual_axis_type` of its operands (`check_vma=False` of jax.shard_map avoids types)"
+            )
 
     def _last_of_all(self, own: PyTree, value: PyTree) -> PyTree:
         """`value`, whose derivative is that of the last shard's own last state."""

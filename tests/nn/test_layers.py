@@ -250,6 +250,10 @@ LRU = ma.nn.LRU(3, 2, 4, key=KEY)
         (lambda: ma.nn.Memoroid(jnp.tanh, jnp.tanh, jnp.add), TypeError, "needs a monoid first"),
         (lambda: ma.nn.PositionalEncoding(0), ValueError, "size must be at least 1"),
         (lambda: ma.nn.LRU(3, 2, 4, r_max=1.0, key=KEY), ValueError, "r_min < r_max < 1"),
+        (lambda: ma.nn.S6(3, 2, 0, key=KEY), ValueError, "S6 needs sizes .* state_size=0"),
+        (lambda: ma.nn.S6(3, 2, step_range=(0.0, 1.0), key=KEY), ValueError, "S6 needs 0 < step"),
+        (lambda: ma.nn.FFM(3, 2, 4, 0, key=KEY), ValueError, "FFM needs sizes .* context_size=0"),
+        (lambda: ma.nn.FFM(3, 2, max_period=0.5, key=KEY), ValueError, "max_period >= 1, got 0.5"),
         (
             lambda: ma.nn.make("lur", in_size=1, out_size=1, key=KEY),
             ValueError,

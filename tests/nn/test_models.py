@@ -34,6 +34,44 @@ def lru(layer, xs, start):
     return np.stack(ys)
 
 
+def s6(layer, xs, start):
+    """h[d, n] = exp(Δ[d] A[d, n]) h[d, n] + Δ[d] B[n] u[d]; y = W_o (Σ_n C[n] h[d, n] + D u) + b_o."""
+    n, h, ys = layer.state_size, np.zeros(layer.A_log.shape), []
+    for x, begins in zip(xs, start, strict=True):
+        u = x if layer.inputs is None else layer.inputs.weight @ x + layer.inputs.bias
+        low, b, c = np.split(layer.select @ u, [-2 * n, -n])
+        step = np.log1p(np.exp(layer.step_up @ low + layer.step_bias))
+        h, before = np.zeros_like(h), 0 * h if begins else h
+        for d in range(len(u)):
+            for i in range(n):
+                decay = np.exp(step[d] * -np.exp(layer.A_log[d, i]))
+                h[d, i] = decay * before[d, i] + step[d] * b[i] * u[d]
+        y = np.array([c @ h[d] + layer.D[d] * u[d] for d in range(len(u))])
+        ys.append(layer.output.weight @ y + layer.output.bias)
+    return np.stack(ys)
+
+
+def ffm(layer, xs, start):
+    """The closed form: S is the sum over the episode of γ to the power of the age, times the input."""
+    m, c, out, past, ys = len(layer.alpha), len(layer.omega), layer.out_size, [], []
+    rate = -np.abs(layer.alpha)[:, None] + 1j * layer.omega[None, :]
+    w1, b1, w2, b2 = (layer.inputs.weight[:m], layer.inputs.bias[:m],
+                      layer.inputs.weight[m:], layer.inputs.bias[m:])  # fmt: skip
+    w4, b4, w5, b5 = (layer.gates.weight[:out], layer.gates.bias[:out],
+                      layer.gates.weight[out:], layer.gates.bias[out:])  # fmt: skip
+    for x, begins in zip(xs, start, strict=True):
+        past = ([] if begins else past) + [(w1 @ x + b1) * sigmoid(w2 @ x + b2)]
+        s = np.zeros((m, c), complex)
+        for age, v in enumerate(past[::-1]):
+            s = s + np.exp(rate * age) * np.outer(v, np.ones(c))
+        z = layer.mix.weight @ np.concatenate([s.real.reshape(-1), s.imag.reshape(-1)])
+        z = z + layer.mix.bias
+        gate = sigmoid(w4 @ x + b4)
+        normal = (z - z.mean()) / np.sqrt(z.var() + 1e-5)
+        ys.append(normal * gate + (w5 @ x + b5) * (1 - gate))
+    return np.stack(ys)
+
+
 def linear_attention(layer, xs, start):
     """S += φ(k) vᵀ; z += φ(k); y = W_o (Sᵀ φ(q)) / (z · φ(q)) + b_o."""
     n, ys, past = layer.key_size, [], []
@@ -68,6 +106,9 @@ MODELS = {
         lambda key: ma.nn.LinearAttention(3, 2, 4, value_size=5, key=key),
         linear_attention,
     ),
+    "s6": (lambda key: ma.nn.S6(3, 2, 4, key=key), s6),
+    "s6-channels": (lambda key: ma.nn.S6(3, 2, 2, channels=5, rank=2, key=key), s6),
+    "ffm": (lambda key: ma.nn.FFM(3, 3, 4, 3, key=key), ffm),
     "gru": (lambda key: ma.nn.GRU(3, 4, key=key), gru),
 }
 
@@ -157,6 +198,25 @@ def test_lru_starts_stable_with_its_eigenvalues_on_the_ring():
     # |λ|² is uniform on the ring, so its mean is the middle of the squares.
     np.testing.assert_allclose((modulus**2).mean(), (0.25 + 0.81) / 2, atol=0.01)
     np.testing.assert_allclose(np.exp(layer.gamma_log), np.sqrt(1 - modulus**2), rtol=1e-4)
+
+
+def test_s6_starts_with_the_decays_and_step_widths_of_its_paper():
+    layer = ma.nn.S6(4, 4, 3, channels=500, step_range=(0.01, 0.2), key=jax.random.key(0))
+    np.testing.assert_allclose(-jnp.exp(layer.A_log), [[-1.0, -2.0, -3.0]] * 500, rtol=1e-6)
+    decay, _ = layer.encode(jnp.zeros(4))
+    step = -np.log(decay[:, 0])
+    np.testing.assert_allclose([step.min(), step.max()], [0.01, 0.2], rtol=0.02)
+    # log-uniform: half of the widths lie below the geometric mean of the ends.
+    np.testing.assert_allclose((step < (0.01 * 0.2) ** 0.5).mean(), 0.5, atol=0.06)
+
+
+def test_ffm_forgets_at_its_decays_and_returns_after_its_periods():
+    layer = ma.nn.FFM(2, 2, 3, 3, max_decay=0.4, max_period=9.0, key=jax.random.key(0))
+    modulus = np.exp([-1e-6, -0.2, -0.4])
+    np.testing.assert_allclose(np.abs(layer.decay), np.tile(modulus[:, None], 3), rtol=1e-5)
+    for k, period in enumerate([1, 5, 9]):
+        turned = np.asarray(layer.decay[:, k], complex) ** period
+        np.testing.assert_allclose(turned, modulus**period, atol=1e-5)
 
 
 def test_linear_attention_weights_sum_to_one():

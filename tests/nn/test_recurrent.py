@@ -191,6 +191,7 @@ def test_newton_is_at_work():
         assert ("while[" in str(jax.make_jaxpr(program)(XS))) == rounds
 
 
+@pytest.mark.slow
 def test_a_large_state_goes_by_its_diagonal():
     """Nothing of the size of all Jacobians is held."""
     size = 96

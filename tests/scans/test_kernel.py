@@ -1,10 +1,11 @@
 """The kernel method: its kernels interpreted, its layouts, its gradients, and what it does not know."""
 
 # Wrong calls are the point of some tests here.
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportCallIssue=false
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ TRITON = Kernel("triton", chunks=1, interpret=True)
 F32 = jnp.dtype("float32")
 
 
-def jitted(function):
+def jitted(function) -> Any:
     """Compiled without the fused multiply-adds that round differently from program to program."""
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
@@ -91,20 +92,28 @@ def assert_close(actual, expected, tolerance=2e-6):
 # (monoid, fixed decay, reverse)
 CASES = [
     ("affine", False, False),
-    ("affine", True, True),
     ("affine-complex", True, False),
-    ("affine-complex", False, True),
     ("max-plus", False, True),
+]
+MORE = [
+    ("folded", False, False),
+    ("affine", True, True),
+    ("affine-complex", False, True),
     ("max-plus", True, False),
     ("log-affine", False, False),
-    ("folded", False, False),
-]
-IDS = [
-    f"{name}-{'fixed' if f else 'timed'}-{'reverse' if r else 'forward'}" for name, f, r in CASES
 ]
 
 
-@pytest.mark.parametrize(("name", "fixed", "reverse"), CASES, ids=IDS)
+def cases(quick, slow):
+    def case(one, marks=()):
+        name, fixed, reverse = one
+        way = f"{'fixed' if fixed else 'timed'}-{'reverse' if reverse else 'forward'}"
+        return pytest.param(*one, id=f"{name}-{way}", marks=marks)
+
+    return [*map(case, quick), *(case(one, pytest.mark.slow) for one in slow)]
+
+
+@pytest.mark.parametrize(("name", "fixed", "reverse"), cases(CASES, MORE))
 def test_the_triton_kernel_equals_the_loop_bit_for_bit(name, fixed, reverse):
     """Interpreted, with the gradients of everything; and both are what `Sequential` computes."""
     monoid, arguments = drawn(name, fixed)
@@ -116,7 +125,7 @@ def test_the_triton_kernel_equals_the_loop_bit_for_bit(name, fixed, reverse):
     assert_close(results[1], results[2])
 
 
-@pytest.mark.parametrize(("name", "fixed", "reverse"), CASES[2:5], ids=IDS[2:5])
+@pytest.mark.parametrize(("name", "fixed", "reverse"), cases(CASES[2:], CASES[:2] + MORE))
 def test_time_in_chunks_gives_the_same(name, fixed, reverse):
     """Totals, what enters each chunk, states; a chunk without, with one and with two starts."""
     monoid, arguments = drawn(name, fixed)
@@ -126,11 +135,11 @@ def test_time_in_chunks_gives_the_same(name, fixed, reverse):
     assert_close(jitted(run)(arguments), jitted(expected)(arguments), 1e-5)
 
 
-@pytest.mark.parametrize("method", [Kernel(), TRITON, Kernel("triton", 4, True)], ids=repr)
+@pytest.mark.parametrize("method", [Kernel(), Kernel("triton", 4, True)], ids=["loop", "chunks"])
 def test_nothing_before_a_start_reaches_what_follows(method):
     """Bitwise, values and gradients, NaN and inf and an exact zero; in chunks too."""
     monoid, ((acting, base), state, initial) = drawn("affine")
-    run = jax.jit(functools.partial(gradients, method, monoid, False, False))
+    run = jitted(functools.partial(gradients, method, monoid, False, False))
 
     def after(acting, base, state):
         (last, states), (steps, _, _) = run(((acting, base), state, initial))
@@ -147,8 +156,16 @@ def test_nothing_before_a_start_reaches_what_follows(method):
 AXES = [(0, 0, 0), (1, 1, 1), (1, 0, None), (None, 1, 0), (2, 2, 1)]
 
 
-@pytest.mark.parametrize("shape", [(40,), (), (3, 4)], ids=str)
-@pytest.mark.parametrize("method", [Kernel(), TRITON], ids=["loop", "triton"])
+@pytest.mark.parametrize(
+    ("method", "shape"),
+    [
+        (Kernel(), (3, 4)),
+        (TRITON, ()),
+        pytest.param(TRITON, (40,), marks=pytest.mark.slow),
+        pytest.param(TRITON, (3, 4), marks=pytest.mark.slow),
+    ],
+    ids=["loop-matrices", "triton-numbers", "triton-vectors", "triton-matrices"],
+)
 def test_every_batch_axis_gives_what_one_by_one_gives(method, shape):
     """Batches before, behind and among the lanes, of some operands only, and lanes of every number."""
     batch = 3
@@ -195,7 +212,8 @@ def test_nested_batches_fold_into_the_grid_of_one_loop():
         heads = jax.vmap(functools.partial(one, method=method), in_axes=(0, 1, None), out_axes=1)
         return jax.vmap(heads, in_axes=(None, 0, 0))
 
-    assert_close(both(TRITON)(decays, inputs, start), both(ma.Sequential())(decays, inputs, start))
+    arrays = (decays, inputs, start)
+    assert_close(jitted(both(TRITON))(*arrays), jitted(both(ma.Sequential()))(*arrays))
     [loop] = [
         eqn
         for eqn in jax.make_jaxpr(both(Kernel()))(decays, inputs, start).eqns
@@ -207,12 +225,13 @@ def test_nested_batches_fold_into_the_grid_of_one_loop():
     assert "transpose" not in text
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("affine", "bfloat16"), ("affine-complex", "float64")])
+@pytest.mark.parametrize(("name", "dtype"), [("affine", "bfloat16"), ("affine", "float64")])
 def test_other_dtypes(name, dtype):
     with jax.enable_x64(dtype == "float64"):
         monoid, arguments = drawn(name, dtype=jnp.dtype(dtype))
+        run = gradients if dtype == "bfloat16" else trajectory
         runs = [
-            jax.jit(functools.partial(gradients, method, monoid, False, False))
+            jitted(functools.partial(run, method, monoid, False, False))
             for method in (TRITON, ma.Sequential())
         ]
         assert_close(*(run(arguments) for run in runs), 3e-2 if dtype == "bfloat16" else 1e-7)
@@ -231,8 +250,11 @@ def test_a_real_decay_acts_on_complex_states():
     decays = jax.random.uniform(jax.random.key(1), (T, 3))
     _, ((_, inputs), state, initial) = drawn("affine-complex")
     arguments = ((decays, inputs), state, initial)
-    results = [gradients(m, monoid, False, False, arguments) for m in (Kernel(), ma.Sequential())]
-    assert_close(*results)
+    runs = [
+        jitted(functools.partial(gradients, method, monoid, False, False))
+        for method in (Kernel(), ma.Sequential())
+    ]
+    assert_close(*(run(arguments) for run in runs))
 
 
 @pytest.mark.parametrize("name", ["affine-rows", "affine-shared", "joined", "product", "power"])
@@ -244,10 +266,28 @@ def test_composed_monoids_run_factor_by_factor(name):
         reachable_state(monoid, jax.random.key(2)),
     )
     start = jnp.asarray(START)
-    results = [
-        ma.trajectory(monoid, state, steps, start, method=m) for m in (Kernel(), ma.Sequential())
-    ]
-    assert_close(*results)
+
+    def both(state, steps):
+        methods = (Kernel(), ma.Sequential())
+        return [ma.trajectory(monoid, state, steps, start, method=method) for method in methods]
+
+    assert_close(*jitted(both)(state, steps))
+
+
+@pytest.mark.parametrize("name", ["affine", "max-plus", "log-affine"])
+def test_without_an_initial_state_a_reset_is_to_the_neutral_one(name):
+    """Which is the monoid's own: no operand and no sum of the kernel."""
+    monoid, (steps, state, _) = drawn(name)
+
+    def run(method):
+        own = None if isinstance(method, Kernel) else monoid.initial_state()
+        arguments = (steps, state, own)
+        return gradients(method, monoid, False, False, arguments)[0]
+
+    def both(arguments):
+        return run(Kernel()), run(ma.Sequential())
+
+    assert_close(*jitted(both)(()))
 
 
 def test_what_is_known():
@@ -306,7 +346,7 @@ def call_of(body, settings, dtype=F32, outputs=1):
 
 
 def chosen(back_end, target, lanes, dtype=F32):
-    problem = Problem(AffineRecurrence(), 1, 1, False, False)
+    problem = Problem(AffineRecurrence(), 1, 1, False, False, False)
     call = call_of(Forward(problem), Settings(back_end, None, False), dtype)
     row = jnp.zeros((2, lanes), dtype)
     timed = jnp.zeros((5, 2, lanes), dtype)
@@ -351,7 +391,7 @@ def test_how_many_chunks():
 
 def mosaic_call(adjoint, fixed, wide_flags):
     """A flat call with resets and its operands: 45 steps, 2 rows of 5 lanes."""
-    problem = Problem(AffineRecurrence(), 1, 1, fixed, True)
+    problem = Problem(AffineRecurrence(), 1, 1, fixed, True, True)
     settings = Settings("mosaic", None, True)
     body = Adjoint(problem) if adjoint else Forward(problem)
     call = call_of(body, settings, outputs=2 if adjoint and not fixed else 1)
@@ -371,8 +411,14 @@ def mosaic_call(adjoint, fixed, wide_flags):
 
 @pytest.mark.parametrize(
     ("adjoint", "fixed", "chunks", "wide_flags"),
-    [(False, False, 1, False), (True, False, 2, True), (True, True, 1, False)],
-    ids=["forward", "adjoint-chunks", "adjoint-fixed"],
+    [
+        (True, False, 1, False),
+        pytest.param(False, False, 2, True, marks=pytest.mark.slow),
+        pytest.param(True, False, 2, True, marks=pytest.mark.slow),
+        pytest.param(True, True, 1, False, marks=pytest.mark.slow),
+        pytest.param(False, True, 1, True, marks=pytest.mark.slow),
+    ],
+    ids=["adjoint", "forward-chunks", "adjoint-chunks", "adjoint-fixed", "forward-fixed"],
 )
 def test_the_mosaic_kernel_equals_the_loop(adjoint, fixed, chunks, wide_flags):
     """Interpreted: blocks in shared memory, the last one not full, steps across their borders."""
@@ -392,7 +438,7 @@ def test_the_mosaic_kernel_equals_the_loop(adjoint, fixed, chunks, wide_flags):
 
 def test_layouts_come_back_as_they_were():
     """A batch of single numbers is brought behind time and made lanes; two outer axes are one."""
-    problem = Problem(AffineRecurrence(), 1, 1, False, False)
+    problem = Problem(AffineRecurrence(), 1, 1, False, False, False)
     call = Call(Forward(problem), Settings("triton", 1, True), False, (F32,), F32, outer=2)
     x = jnp.arange(2 * 3 * 5.0).reshape(2, 3, 5)
     operands = Operands((), (x[..., 0],), (), (), (x, x), ())

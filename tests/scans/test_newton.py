@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import memoalg as ma
+from memoalg.scans import _newton_linear, _newton_rule
 from memoalg.scans._newton_search import largest
 from tests.registry import MONOIDS, generators, reachable_state
 
@@ -124,6 +125,42 @@ def test_where_rounds_do_not_suffice_it_is_the_loop_in_gradients_too():
     assert info.fell_back
     assert info.iterations == 8
     assert_near((states, bars), (want, want_bars), 1e-5)
+
+
+def test_after_a_fallback_no_parallel_scan_is_trusted_in_the_gradient(monkeypatch):
+    """Its products of Jacobians need not be accurate where the rounds did not suffice."""
+    moving, start = arguments(GAIN), jnp.asarray(STARTS["some"])
+    monkeypatch.setattr(_newton_linear, "affine_scan", lambda jacobians, inputs, reverse: inputs)
+    run = functools.partial(loss, functools.partial(solved, ma.Newton()))
+    bars, (_, info) = jax.jit(jax.grad(run, has_aux=True))(moving, start)
+    assert info.fell_back
+    assert_near(bars, compiled("loop")(moving, start)[1], 1e-5)
+
+
+@pytest.mark.parametrize(("jacobian", "reverse"), [("full", True), ("diagonal", False)])
+def test_the_loop_is_not_run_where_rounds_suffice(monkeypatch, jacobian, reverse):
+    """Neither for the states nor for the gradient: its answer is poisoned here."""
+    rng = np.random.default_rng(0)
+    # Of a long memory, so that rounds alone do not carry it over all steps.
+    decays = 0.9 * np.eye(2) + 0.02 * rng.normal(size=(T, 2, 2))
+    steps = (jnp.asarray(decays, jnp.float32), jnp.asarray(rng.normal(size=(T, 2)), jnp.float32))
+    monoid, state, start = ma.MatrixAffine(2), jnp.ones(2), jnp.asarray(STARTS["first and last"])
+
+    def total(method, steps):
+        last, states = ma.trajectory(monoid, state, steps, start, reverse=reverse, method=method)
+        return jnp.sum(jnp.sin(states)) + jnp.sum(last)
+
+    want = jax.value_and_grad(functools.partial(total, ma.Sequential()))(steps)
+    for module in (_newton_linear, _newton_rule):
+        honest = module._loop
+
+        def poisoned(*given, honest=honest):
+            return jnp.full_like(honest(*given), jnp.nan)
+
+        monkeypatch.setattr(module, "_loop", poisoned)
+    method = ma.Newton(jacobian=jacobian)
+    got = jax.jit(jax.value_and_grad(functools.partial(total, method)))(steps)
+    assert_near(got, want, 1e-5)
 
 
 @functools.cache
@@ -315,7 +352,7 @@ def test_vmap_of_everything_and_on_any_axis():
         )
         for f in (one, plain)
     ]
-    assert_near(*both, 1e-5)
+    assert_near(both[0], both[1], 1e-5)
 
 
 def directional(run):
