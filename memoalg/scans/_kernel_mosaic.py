@@ -227,7 +227,9 @@ class _Block(NamedTuple):
         neighbour = jnp.where(i == border, i, i - 1 if reverse else i + 1)
         inside = [stream.wide(x[slot, neighbour]) for x in self.shifted]
         known = zip(inside, self.edges, boundary, strict=True)
-        shifted = tuple(jnp.where(t == last, own, x) for x, edge, own in known)
+        shifted = tuple(
+            jnp.where(t == last, own, jnp.where(i == border, edge, x)) for x, edge, own in known
+        )
         return self._flag(i), tuple(stream.wide(x[slot, i]) for x in self.timed), shifted
 
     def _flag(self, i: Any) -> Array | None:
