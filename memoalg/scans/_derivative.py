@@ -155,7 +155,8 @@ def _or_zero(output: Array, dot: Array | None) -> Any:
 
 def _aval(leaf: Array, axes: frozenset) -> ShapedArray:
     aval = jax.typeof(leaf)
-    return aval.update(weak_type=False, vma=axes) if axes else aval.update(weak_type=False)
+    varying = aval.manual_axis_type.update(varying=axes)
+    return aval.update(weak_type=False, manual_axis_type=varying)
 
 
 # ---- the linear program as a primitive -------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The kernels compiled for CUDA ahead of time: launches and transposes counted, without a GPU.
 
-It needs `jax-cuda12-plugin` and `jax-cuda12-pjrt` of jax's own version, installed without dependencies:
+It needs the extra `aot`, `jax-cuda12-plugin` and `jax-cuda12-pjrt` of jax's own version:
 XLA's compiler for NVIDIA GPUs. Each test compiles in a process of its own, because Mosaic aborts the
 process where it cannot compile.
 """
@@ -18,13 +18,14 @@ ROOT = Path(__file__).parent.parent.parent
 
 def has_compiler() -> bool:
     try:
-        return importlib.util.find_spec("jax_plugins.xla_cuda12") is not None
+        names = "jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13"
+        return any(importlib.util.find_spec(name) is not None for name in names)
     except ModuleNotFoundError:
         return False
 
 
 pytestmark = pytest.mark.skipif(
-    not has_compiler(), reason="no CUDA compiler: install jax-cuda12-plugin and jax-cuda12-pjrt"
+    not has_compiler(), reason="no CUDA compiler: install memoalg[aot]"
 )
 
 PROGRAM = """
