@@ -22,16 +22,19 @@ ratios; GPU figures are counted in compiled programs, not timed. Run them on you
 
 SCANS = """## Scans on a CPU
 
-`python benchmarks/scans.py`: B = 8 sequences, an episode of 64 steps on average, float32. Times are multiples of a
-hand-written `lax.scan` with the reset selected in its step (below 1 is faster); memory is in arrays of states (or
-of reads, for outer products and delta rules).
+`python benchmarks/scans.py`: B = 8 sequences, an episode of 64 steps on average, float32. Times are
+multiples of a hand-written `lax.scan` with the reset selected in its step (below 1 is faster); memory is
+in arrays of states (or of reads, for outer products and delta rules).
 """
 
 SECTIONS = {
     "chunked": ("Outer-product memories on a CPU", "python benchmarks/chunked.py"),
     "layers": ("Whole layers on a CPU", "python benchmarks/layers.py"),
     "newton": ("Recurrent cells", "python benchmarks/newton.py"),
-    "gpu_counts": ("Counted for a GPU", "memoalg bench gpu-counts, python benchmarks/gpu_counts.py"),
+    "gpu_counts": (
+        "Counted for a GPU",
+        "memoalg bench gpu-counts, python benchmarks/gpu_counts.py",
+    ),
 }
 
 COLUMNS = {

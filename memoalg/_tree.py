@@ -110,7 +110,7 @@ def as_varying(tree: PyTree, axes: frozenset[str]) -> PyTree:
     the cast is the sum over shards: it is what gives a replicated operand its whole gradient.
     """
 
-    def cast(leaf: Any) -> Array:
+    def cast(leaf: Any) -> Any:
         missing = tuple(sorted(axes - _varying_axes(leaf)))
         return jax.lax.pcast(leaf, missing, to="varying") if missing else leaf
 

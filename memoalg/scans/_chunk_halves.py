@@ -62,7 +62,7 @@ def decayed(
 def decayed_alike(decays: Float[Array, " steps"], number: Int[Array, " steps"]) -> Decayed:
     """The same where all keys share a decay, but `scores` are the products of decays alone."""
     same = jnp.tril(number[:, None] == number[None, :])
-    products = jnp.where(same, _products(decays, number), 0)
+    products = jnp.where(same, _products(decays, number, same), 0)
     begins = jnp.concatenate([jnp.ones(1, jnp.bool_), number[1:] != number[:-1]])
     since = jnp.where(begins[None, :] & same, products * decays[None, :], 0)
     entering = jnp.sum(since, axis=1)
@@ -70,18 +70,20 @@ def decayed_alike(decays: Float[Array, " steps"], number: Int[Array, " steps"]) 
 
 
 @jax.custom_jvp
-def _products(decays: Array, number: Array) -> Array:
-    """(t, s): of the decays in (s, t], where no start separates them."""
+def _products(decays: Array, number: Array, same: Array) -> Array:
+    """(t, s): of the decays in (s, t], where no start separates them; zero elsewhere."""
     ones = jnp.ones_like(decays)[:, None]
-    return decayed(ones, ones, decays[:, None], number).scores
+    return jnp.where(same, decayed(ones, ones, decays[:, None], number).scores, 0)
 
 
 @_products.defjvp
-def _(primals: tuple[Array, Array], tangents: tuple[Array, Any]) -> tuple[Array, Array]:
-    # What follows a decay, the change in it, and what precedes it: a product of matrices.
+def _(primals: tuple[Array, ...], tangents: tuple[Array, Any, Any]) -> tuple[Array, Array]:
+    # What follows a decay, the change in it, and what precedes it: a product of matrices. The
+    # selection keeps what overflows in one episode from the cotangents of others.
     products = checkpoint_name(_products(*primals), KEPT)
     before = jnp.concatenate([jnp.zeros_like(products[:1]), products[:-1]])
-    return products, _product(products, tangents[0][:, None] * before)
+    change = jnp.where(primals[2], tangents[0][:, None] * before, 0)
+    return products, _product(products, change)
 
 
 def unit_lower_inverse(below: Float[Array, "n n"], same: Bool[Array, "n n"]) -> Float[Array, "n n"]:

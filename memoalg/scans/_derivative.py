@@ -20,6 +20,7 @@ import numpy as np
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
 from .._tree import as_varying, split_inexact, varying_axes
@@ -150,7 +151,9 @@ def _rule_jvp(rule: AbstractRule, primals: tuple, tangents: tuple) -> tuple[PyTr
 
 def _or_zero(output: Array, dot: Array | None) -> Any:
     """Tangents of what is not inexact have no values."""
-    return np.zeros(output.shape, jax.dtypes.float0) if dot is None else dot
+    if dot is not None:
+        return dot
+    return as_varying(np.zeros(output.shape, jax.dtypes.float0), varying_axes(output))
 
 
 def _aval(leaf: Array, axes: frozenset) -> ShapedArray:
@@ -292,11 +295,17 @@ def _batch(leaves: tuple, axes: tuple, *, linear: _Linear, outputs: tuple) -> tu
         *widened,
         linear=linear._replace(rule=linear.rule.batched(batch_axes)),
         outputs=tuple(
-            aval.update(shape=(*aval.shape[:place], size, *aval.shape[place:]), sharding=None)
-            for aval, place in zip(outputs, out_axes, strict=True)
+            _with_axis(aval, place, size) for aval, place in zip(outputs, out_axes, strict=True)
         ),
     )
     return found, out_axes
+
+
+def _with_axis(aval: ShapedArray, place: int, size: int) -> ShapedArray:
+    """With one more axis, which is not sharded; under `shard_map` a type needs its mesh."""
+    mesh, spec = aval.sharding.mesh, aval.sharding.spec
+    sharding = NamedSharding(mesh, PartitionSpec(*spec[:place], None, *spec[place:]))
+    return aval.update(shape=(*aval.shape[:place], size, *aval.shape[place:]), sharding=sharding)
 
 
 def _batched_operands(linear: _Linear, axes: tuple, count: int) -> list[bool]:

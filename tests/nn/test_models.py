@@ -64,7 +64,7 @@ def ffm(layer, xs, start):
         s = np.zeros((m, c), complex)
         for age, v in enumerate(past[::-1]):
             s = s + np.exp(rate * age) * np.outer(v, np.ones(c))
-        z = layer.mix.weight @ np.concatenate([s.real.reshape(-1), s.imag.reshape(-1)])
+        z = layer.mix.weight @ np.concatenate([np.real(s).ravel(), np.imag(s).ravel()])
         z = z + layer.mix.bias
         gate = sigmoid(w4 @ x + b4)
         normal = (z - z.mean()) / np.sqrt(z.var() + 1e-5)

@@ -24,9 +24,7 @@ def has_compiler() -> bool:
         return False
 
 
-pytestmark = pytest.mark.skipif(
-    not has_compiler(), reason="no CUDA compiler: install memoalg[aot]"
-)
+pytestmark = pytest.mark.skipif(not has_compiler(), reason="no CUDA compiler: install memoalg[aot]")
 
 PROGRAM = """
 import collections, json, re, sys
