@@ -116,13 +116,13 @@ def test_a_layer_runs_over_a_batch(axis):
 def test_auto_is_what_the_planner_chooses_for_a_gpu(monkeypatch):
     asked = []
 
-    def plan(monoid, *, length, platform):
-        asked.append((length, platform))
+    def plan(monoid, *, length, platform, reads):
+        asked.append((length, platform, reads))
         return ma.plan(monoid, length=length, platform="cpu")
 
     monkeypatch.setattr("memoalg.cli._bench_program.plan", plan)
     _, states = ma.trajectory(ma.Add(), jnp.float32(0), jnp.ones(70), None, method=ForGPU())
-    assert asked == [(70, "cuda")]
+    assert asked == [(70, "cuda", False)]
     assert states[-1] == 70
 
 

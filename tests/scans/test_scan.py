@@ -164,7 +164,7 @@ def test_auto_traces_one_program_for_all_platforms(monkeypatch):
 
 @pytest.mark.parametrize(
     ("platform", "length", "method"),
-    [("cpu", 8192, "Sequential"), ("cuda", 8192, "Associative"), ("cuda", 8, "Sequential")],
+    [("cpu", 8192, "Sequential"), ("cuda", 8192, "Kernel"), ("tpu", 8192, "Associative")],
 )
 def test_the_plan_and_its_reason(platform, length, method):
     chosen = ma.plan(AFFINE, length=length, platform=platform)
