@@ -74,6 +74,8 @@ def page() -> str:
     for name, by_length in scans.items():
         lines += scans_table(name, by_length)
     for stem, (title, command) in SECTIONS.items():
+        if not (RESULTS / f"{stem}.md").exists():
+            continue
         text = (RESULTS / f"{stem}.md").read_text().strip()
         lines += [f"## {title}", "", f"`{command}`", "", text, ""]
     return "\n".join(lines).rstrip()

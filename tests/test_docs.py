@@ -79,5 +79,6 @@ def test_the_pictures_of_a_page_exist(page):
     assert not missing
 
 
-def test_the_gallery_is_what_its_program_prints():
-    assert run(ROOT, "-m", "docs.gallery") == (ROOT / "docs/gallery.md").read_text()
+@pytest.mark.parametrize("page", ["gallery", "performance"])
+def test_a_page_is_what_its_program_prints(page):
+    assert run(ROOT, "-m", f"docs.{page}") == (ROOT / f"docs/{page}.md").read_text()

@@ -2,6 +2,7 @@
 float64 loop: values and all gradients. Minutes, so it is marked slow."""
 
 import functools
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -29,7 +30,8 @@ METHODS = {
 
 
 def rows(key, length, *shape, low=-1.0, high=1.0):
-    return jax.random.uniform(key, (length, *shape), minval=low, maxval=high)
+    # Drawn in float32 whatever the default: the same numbers in every dtype.
+    return jax.random.uniform(key, (length, *shape), jnp.float32, low, high)
 
 
 def affine(dtype, length, keys):
@@ -99,8 +101,10 @@ def case(name, dtype, length):
         wide = jnp.complex128 if dtype == jnp.float64 else jnp.complex64
         return leaf.astype(wide if complexes or name == "complex" else dtype)
 
-    state = jax.tree.map(lambda s: jax.random.normal(keys[4], s.shape), monoid.initial_state())
-    initial = jax.tree.map(lambda s: jax.random.normal(keys[5], s.shape), state)
+    state = jax.tree.map(
+        lambda s: jax.random.normal(keys[4], s.shape, jnp.float32), monoid.initial_state()
+    )
+    initial = jax.tree.map(lambda s: jax.random.normal(keys[5], s.shape, jnp.float32), state)
     arguments = jax.tree.map(of_dtype, (generators, state, initial, queries))
     return monoid, arguments, np.arange(length) % 7 == 3
 
@@ -108,8 +112,8 @@ def case(name, dtype, length):
 def loop(monoid, start, reverse, generators, state, initial, queries):
     """The definition."""
     resets = jnp.asarray(np.append(start[1:], False) if reverse and len(start) else start)
-    nodes = generators if isinstance(generators, tuple) else (generators,)
-    held = isinstance(nodes[0], ma.Fixed)
+    nodes: Any = generators
+    held = isinstance(generators, tuple) and isinstance(nodes[0], ma.Fixed)
 
     def step(before, now):
         generator, reset, query = now
