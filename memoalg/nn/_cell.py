@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
 from .._tree import first_difference, shape_of, tree_where
-from ..scans import AbstractMethod, Associative, Auto, Newton
+from ..scans import AbstractMethod, Associative, Auto, Newton, Sharded
 from ..scans._newton import run_cell
 from ._check import check_sequence, check_step
 from ._layer import AbstractLayer, Carry
@@ -22,6 +22,11 @@ def newton_of(layer: AbstractLayer, method: AbstractMethod) -> Newton | None:
         raise TypeError(
             f"{type(layer).__name__} is no monoid, so it has no parallel tree: use ma.Sequential(), "
             "ma.Newton() or ma.Auto()"
+        )
+    if isinstance(method, Sharded):
+        raise TypeError(
+            f"{type(layer).__name__} is no monoid: its steps have no product, so its time axis cannot be "
+            "sharded. Shard the batch instead, or use a layer that is a memoroid, such as ma.nn.LRU"
         )
     return method if isinstance(method, Newton) else None
 

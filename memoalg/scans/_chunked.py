@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
+from .._tree import as_varying, varying_axes
 from .._typing import common_dtype
 from ..algebra import AbstractMonoid
 from ..algebra._fixed import split_fixed
@@ -122,6 +123,8 @@ class Chunked(AbstractMethod):
 
     def _scan(self, work: Work, first: Entering, steps: Steps) -> tuple[Entering, PyTree]:
         """From chunk to chunk, each computed again in the gradient."""
+        # Under `shard_map` what goes from chunk to chunk varies over the mesh as the steps do.
+        first = as_varying(first, varying_axes((first, steps)))
         kept = functools.partial(
             jax.checkpoint, policy=jax.checkpoint_policies.save_only_these_names(KEPT)
         )

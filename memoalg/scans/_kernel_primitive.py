@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
+from .._tree import as_varying, varying_axes
 from ._kernel_back_end import run_interpreted, run_kernel
 from ._kernel_call import Call, Operands
 from ._kernel_loop import run_loop
@@ -27,7 +29,7 @@ _loop_p.multiple_results = True
 
 def loop(call: Call, operands: Operands) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The carry at the end and the outputs of the loop."""
-    leaves, structure = jax.tree.flatten(operands)
+    leaves, structure = jax.tree.flatten(as_varying(operands, varying_axes(operands)))
     results = _loop_p.bind(*leaves, call=call, structure=structure)
     carried = call.carried(operands)
     return tuple(results[:carried]), tuple(results[carried:])
@@ -47,8 +49,22 @@ def _run_cuda(*leaves: Array, call: Call, structure: Any, capability: Any) -> li
 
 def _lower_cuda(ctx: Any, *values: Any, call: Call, structure: Any) -> Any:
     run = functools.partial(_run_cuda, capability=target_of(ctx))
-    lowered = mlir.lower_fun(run, multiple_results=True)
-    return lowered(ctx, *values, call=call, structure=structure)
+    return _lower(run, ctx, *values, call=call, structure=structure)
+
+
+def _lower_elsewhere(ctx: Any, *values: Any, call: Call, structure: Any) -> Any:
+    return _lower(_run, ctx, *values, call=call, structure=structure)
+
+
+def _lower(run: Any, ctx: Any, *values: Any, call: Call, structure: Any) -> Any:
+    """The program of one device: it knows nothing of a mesh, and its types must not speak of one."""
+    plain = [
+        [ShapedArray(x.shape, x.dtype) for x in avals] for avals in (ctx.avals_in, ctx.avals_out)
+    ]
+    alone = ctx.replace(avals_in=plain[0], avals_out=plain[1])
+    return mlir.lower_fun(run, multiple_results=True)(
+        alone, *values, call=call, structure=structure
+    )
 
 
 @functools.cache
@@ -62,7 +78,16 @@ def _evaluate(*leaves: Array, call: Call, structure: Any) -> list[Array]:
 
 def _shapes(*leaves: ShapedArray, call: Call, structure: Any) -> list[ShapedArray]:
     results = call.results(jax.tree.unflatten(structure, leaves))
-    return [ShapedArray(result.shape, result.dtype) for result in results]
+    mesh = leaves[0].sharding.mesh
+
+    def typed(result: Any) -> ShapedArray:
+        # Under `shard_map` a type says over which axes it varies; without, gradients would be wrong.
+        sharding = NamedSharding(mesh, PartitionSpec(*(None,) * len(result.shape)))
+        return leaves[0].update(
+            shape=result.shape, dtype=result.dtype, weak_type=False, sharding=sharding
+        )
+
+    return [typed(result) for result in results]
 
 
 class _Place(NamedTuple):
@@ -124,5 +149,5 @@ def _batch(
 _loop_p.def_impl(_evaluate)
 _loop_p.def_abstract_eval(_shapes)
 batching.primitive_batchers[_loop_p] = _batch
-mlir.register_lowering(_loop_p, mlir.lower_fun(_run, multiple_results=True))
+mlir.register_lowering(_loop_p, _lower_elsewhere)
 mlir.register_lowering(_loop_p, _lower_cuda, platform="cuda")

@@ -29,8 +29,8 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import memoalg as ma
+from memoalg import Sharded
 from memoalg._tree import split_inexact
-from memoalg.scans._sharded import Sharded
 from tests.registry import MONOIDS, generators, reachable_state
 
 T = 8
@@ -303,11 +303,6 @@ def scans_and_folds():
         assert_close(jax.jit(many)(xs), expected)
 
 
-def a_tree_on_each_device():
-    """`Associative` runs a piece; its gradient is computed again."""
-    assert_equals_one_device("product", mesh_of(4), ma.Associative())
-
-
 def types_need_not_be_checked():
     """`check_vma=False` gives the same numbers."""
     monoid, whole, cut = arguments_of("max-plus")
@@ -408,8 +403,8 @@ def several_axes_as_one():
     np.testing.assert_array_equal(jax.jit(many)(jnp.arange(16.0)), jnp.cumsum(jnp.arange(16.0)))
 
 
-def _equals(name, size):
-    return lambda: assert_equals_one_device(name, mesh_of(size))
+def _equals(name, size, local=None):
+    return lambda: assert_equals_one_device(name, mesh_of(size), local)
 
 
 # One process each. The handful of monoids differ in kind: states that are elements or not, several
@@ -425,7 +420,8 @@ GROUPS = {
             ("matrix-affine", 4),
             ("delta-rule", 4),
         ]
-    },
+    }
+    | {"affine by kernels": _equals("affine", 4, ma.Kernel())},
     "ways": {
         function.__name__: function
         for function in (
@@ -451,7 +447,8 @@ SLOW = {
 } | {
     "more": {
         "exchanges": lambda: one_exchange_each_way(["affine", "nested", "moments", "delta-rule"]),
-        "trees": a_tree_on_each_device,
+        "trees": _equals("product", 4, ma.Associative()),
+        "chunks": _equals("normalised-outer", 4, ma.Chunked(16)),
     }
 }
 

@@ -18,7 +18,7 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 import memoalg as ma
-from memoalg.scans._sharded import Sharded
+from memoalg import Sharded
 from tests.scans.sharded_program import GROUPS, SLOW
 
 # What is compiled here is small and runs once.
@@ -179,3 +179,9 @@ def test_wrong_arguments(arguments, message, without_hook):
 def test_a_mesh_without_the_axis():
     with pytest.raises(ValueError, match=r"the mesh has no such axis, but \('time',\)"):
         Sharded("sequence", mesh=one_device())
+
+
+def test_a_layer_that_is_no_monoid_says_so():
+    layer = ma.nn.GRU(2, 3, key=jax.random.key(0))
+    with pytest.raises(TypeError, match=r"GRU is no monoid: .* its time axis cannot be sharded"):
+        layer(layer.init_carry(), jnp.ones((4, 2)), None, method=Sharded("time"))

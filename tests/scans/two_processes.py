@@ -12,7 +12,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import memoalg as ma
-from memoalg.scans._sharded import Sharded
+from memoalg import Sharded
 
 T = 12
 
