@@ -80,6 +80,7 @@ def _differentiated_states(
 
 
 def no_reads(monoid: AbstractMonoid, state: PyTree, queries: PyTree | None) -> PyTree:
+    """What a trajectory of no steps reads: nothing, of the right shape."""
     if queries is None:
         return jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), state)
     return jax.vmap(lambda query: monoid.read(state, query))(queries)
