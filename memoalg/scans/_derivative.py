@@ -121,6 +121,11 @@ def _vmap_axis(axis: int) -> int | None:
     return None if axis == SHARED else axis
 
 
+def alike(flag: bool, tree: PyTree) -> PyTree:
+    """The flag for every leaf: what `timed` is made of."""
+    return jax.tree.map(lambda _: flag, tree)
+
+
 def differentiable(rule: AbstractRule, operands: PyTree) -> PyTree:
     """The outputs of a rule, differentiated by it."""
     call = jax.custom_jvp(functools.partial(_primal, rule))

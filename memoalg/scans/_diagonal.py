@@ -20,7 +20,7 @@ from ..algebra import (
     is_elementwise,
 )
 from ..algebra._fixed import mark_fixed
-from ._derivative import AbstractRule
+from ._derivative import AbstractRule, alike
 from ._loop import Step
 from ._method import initial_state_of
 from ._states import states_of
@@ -82,8 +82,8 @@ class Diagonal(AbstractRule):
 
     def timed(self, operands: PyTree, kept: PyTree, outputs: PyTree) -> tuple:
         constants, state, steps = operands
-        flags = _all(False, constants), _all(False, state), _all(True, steps)
-        return flags, _all(True, kept), _all(True, outputs)
+        flags = alike(False, constants), alike(False, state), alike(True, steps)
+        return flags, alike(True, kept), alike(True, outputs)
 
     def _moving_steps(self, operands: PyTree, befores: PyTree) -> tuple:
         """All steps at once, between moving parts, and those of their operands."""
@@ -156,7 +156,3 @@ def _solve(state: PyTree, factors: PyTree, added: PyTree, resets: Array | None) 
 
 def _nodes(factors: PyTree) -> list:
     return jax.tree.leaves(factors, is_leaf=lambda node: isinstance(node, Fixed))
-
-
-def _all(flag: bool, tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda _: flag, tree)

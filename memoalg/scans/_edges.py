@@ -31,3 +31,9 @@ def row_before(method: AbstractMethod, edge: PyTree, rows: PyTree, reverse: bool
     For a piece of a sequence it is its neighbour's row.
     """
     return edge
+
+
+@functools.singledispatch
+def sees_whole(method: AbstractMethod) -> bool:
+    """Whether a method is given whole sequences on one device, which may be cut into blocks."""
+    return True

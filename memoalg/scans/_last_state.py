@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, PyTree
 from ..algebra import AbstractMonoid
 from ._auto import Auto
 from ._check import sequence_length
+from ._edges import sees_whole
 from ._method import AbstractMethod
 from ._trajectory import trajectory
 
@@ -24,7 +25,8 @@ def last_state(
     """The state after a sequence: `trajectory(...)[0]`, in memory of the square root of its length.
 
     The sequence is run in blocks of about the root of T steps. The gradient stores one state for each
-    block, and runs the blocks again one by one.
+    block, and runs the blocks again one by one. (Over several devices, [`memoalg.Sharded`][], each
+    device runs its piece as a whole.)
 
     Arguments:
         monoid: and what follows: as for [`memoalg.trajectory`][].
@@ -57,6 +59,6 @@ def last_state(
         start,
         initial_state=initial_state,
         reverse=reverse,
-        every=max(1, math.isqrt(length)),
+        every=max(1, math.isqrt(length)) if sees_whole(method) else 1,
         method=method,
     )[0]

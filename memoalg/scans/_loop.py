@@ -13,7 +13,7 @@ from .._tree import split_inexact, tree_where
 from .._typing import TreeDef
 from ..algebra import AbstractMonoid
 from ..algebra._fixed import merge_fixed
-from ._derivative import SHARED, AbstractRule, Axes, differentiable
+from ._derivative import SHARED, AbstractRule, Axes, alike, differentiable
 from ._method import initial_state_of
 
 Step = Callable[[PyTree, PyTree, PyTree], tuple[PyTree, PyTree]]
@@ -116,16 +116,9 @@ class Loop(AbstractRule):
         return constants_bar, state_bar, steps_bar
 
     def timed(self, operands: PyTree, kept: PyTree, outputs: PyTree) -> tuple:
-        begins_with_time = _all(False, operands[:2]), _all(True, operands[2])
-        last, reads = outputs
-        return (
-            (*begins_with_time[0], begins_with_time[1]),
-            _all(True, kept),
-            (
-                _all(False, last),
-                _all(True, reads),
-            ),
-        )
+        (constants, state, steps), (last, reads) = operands, outputs
+        into = alike(False, constants), alike(False, state), alike(True, steps)
+        return into, alike(True, kept), (alike(False, last), alike(True, reads))
 
     def batched(self, axes: Axes) -> "Loop":
         """A batch of steps is one step of the batch: the loop itself is not batched."""
@@ -165,7 +158,3 @@ class Loop(AbstractRule):
 
 def _length(states: PyTree) -> int:
     return jax.tree.leaves(states)[0].shape[0]
-
-
-def _all(flag: bool, tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda _: flag, tree)

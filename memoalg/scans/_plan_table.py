@@ -197,14 +197,14 @@ def _sizes(monoid: PyTree) -> tuple[int, int]:
 
 def _chunks(problem: Problem) -> Estimate:
     vectors, matrices = _sizes(problem.monoid)
-    size = 64
+    size = 32 if problem.on_cpu else 64
     ideal = problem.steps * (vectors + 2 * matrices // size) * (3 if problem.gradient else 1)
     chunks = math.ceil(problem.length / size)
     temp = chunks * problem.batch * matrices + problem.steps * vectors
     if problem.on_cpu:
-        factor = 0.35 if problem.gradient else 1.5
+        factor = 0.25 if problem.gradient else 2.0
         return Estimate(int(factor * problem.ideal), 1, temp)
-    return Estimate(13 * ideal, (100 if problem.gradient else 30) * chunks, temp)
+    return Estimate(13 * ideal, (50 if problem.gradient else 20) * chunks, 2 * temp)
 
 
 def _chunks_obstacle(problem: Problem) -> str | None:
@@ -247,7 +247,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         frozenset([Kind.OUTER]),
-        lambda problem: Chunked(),
+        lambda problem: Chunked(ahead=not problem.on_cpu),
         _chunks_obstacle,
         _chunks,
         "products of matrices, and no stack of states",

@@ -12,7 +12,7 @@ from ..algebra import AbstractMonoid
 from ..algebra._fixed import mark_fixed, split_fixed
 from ._associative import no_reads
 from ._auto import Auto
-from ._edges import resets_in_reverse, row_before, shifted_start
+from ._edges import resets_in_reverse, row_before, sees_whole, shifted_start
 from ._mesh import AxisName, axes_of, count_shards, position
 from ._method import AbstractMethod, length_of
 from ._pieces import Operands, Piece
@@ -152,6 +152,11 @@ def _check_divides(axis_name: AxisName, mesh: Mesh, length: int) -> None:
 @resets_in_reverse.register
 def _(method: Sharded, start: Bool[Array, " time"]) -> Bool[Array, " time"]:
     return start
+
+
+@sees_whole.register
+def _(method: Sharded) -> bool:
+    return False
 
 
 @row_before.register

@@ -8,7 +8,7 @@ from ..algebra import AbstractMonoid
 from ._auto import Auto
 from ._blocks import run_in_blocks
 from ._check import check_method, check_start, check_step, sequence_length
-from ._edges import resets_in_reverse
+from ._edges import resets_in_reverse, sees_whole
 from ._method import AbstractMethod
 
 
@@ -74,6 +74,11 @@ def trajectory(
     check_method(method)
     if not isinstance(every, int) or every < 1:
         raise ValueError(f"every is a positive int, got {every!r}; ma.last_state reads nothing")
+    if every > 1 and not sees_whole(method):
+        raise ValueError(
+            f"every={every}: a time axis over several devices is not cut into blocks; read every step and "
+            "slice, or let each device recompute: ma.Sharded(..., ma.Sequential(remat=...))"
+        )
     length = sequence_length("generators", generators)
     resets = check_start(start, length)
     if length is None and resets is None:

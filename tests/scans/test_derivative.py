@@ -182,3 +182,46 @@ def test_the_linear_program_is_one_equation_of_the_gradient():
     jaxpr = jax.make_jaxpr(jax.grad(functools.partial(value, "affine", "sequential")))(*given)
     equations = [equation for equation in jaxpr.eqns if equation.primitive is _linear_p]
     assert [equation.params["linear"].forwards for equation in equations] == [False]
+
+
+CHUNKED = {
+    "one-decay": (ma.GatedOuter(4, 4, per_key=False), ("keys", "values", "gate")),
+    "decay-per-key": (ma.GatedOuter(4, 4), ("keys", "values", "gates")),
+    "delta": (ma.DeltaRule(4, 4), ("keys", "values", "gate", "gate")),
+}
+
+
+@pytest.mark.parametrize("name", CHUNKED)
+def test_chunks_have_the_forward_mode_of_the_loop(name):
+    monoid, parts = CHUNKED[name]
+    keys = jax.random.split(jax.random.key(1), 5)
+    drawn = {
+        "keys": 0.5 * jax.random.normal(keys[0], (20, 4)),
+        "values": jax.random.normal(keys[1], (20, 4)),
+        "gate": jax.random.uniform(keys[2], (20,)),
+        "gates": jax.random.uniform(keys[3], (20, 4)),
+    }
+    generators, queries = tuple(drawn[part] for part in parts), jax.random.normal(keys[4], (20, 4))
+
+    def tangents(method):
+        def reads(generators):
+            start, state = jnp.arange(20) % 7 == 3, monoid.initial_state()
+            return ma.trajectory(monoid, state, generators, start, queries=queries, method=method)[
+                1
+            ]
+
+        return jax.jvp(reads, (generators,), (jax.tree.map(jnp.cos, generators),))[1]
+
+    found, expected = jax.jit(lambda: [tangents(m) for m in (ma.Chunked(16), ma.Sequential())])()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_donated_carry_is_used_up():
+    """Donation reaches through a rule: the state's memory is the last state's."""
+    state, inputs = jnp.ones(64), jnp.ones((T, 64))
+
+    def run(state, inputs):
+        return ma.trajectory(ma.Add(64), state, inputs, None, method=ma.Sequential())[0]
+
+    np.testing.assert_array_equal(jax.jit(run, donate_argnums=0)(state, inputs), np.full(64, T + 1))
+    assert state.is_deleted()

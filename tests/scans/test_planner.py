@@ -44,7 +44,7 @@ def test_every_monoid_has_a_class(monoid, kind):
         (OUTER, {"platform": "cpu", "reads": True}, ma.Chunked()),
         (OUTER, {"platform": "cpu", "reads": True, "gradient": False}, ma.Sequential()),
         (OUTER, {"platform": "cpu"}, ma.Sequential()),
-        (OUTER, {"platform": "cuda", "reads": True}, ma.Chunked()),
+        (OUTER, {"platform": "cuda", "reads": True}, ma.Chunked(ahead=True)),
         (ma.GatedOuter(4, 4), {"platform": "cpu", "reads": True}, ma.Sequential()),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else type(value).__name__,

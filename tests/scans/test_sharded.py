@@ -185,3 +185,17 @@ def test_a_layer_that_is_no_monoid_says_so():
     layer = ma.nn.GRU(2, 3, key=jax.random.key(0))
     with pytest.raises(TypeError, match=r"GRU is no monoid: .* its time axis cannot be sharded"):
         layer(layer.init_carry(), jnp.ones((4, 2)), None, method=Sharded("time"))
+
+
+def test_blocks_of_a_sequence_over_devices_say_what_to_write():
+    method = Sharded("time")
+    with pytest.raises(ValueError, match=r"every=2: a time axis over several devices.*remat"):
+        ma.trajectory(ma.Add(), jnp.zeros(()), jnp.ones(4), None, every=2, method=method)
+
+
+def test_the_last_state_over_devices():
+    mesh = one_device()
+    last = ma.last_state(
+        ma.Add(), jnp.zeros(()), jnp.ones(4), None, method=Sharded("time", mesh=mesh)
+    )
+    assert last == 4
