@@ -29,6 +29,7 @@ HOOKS = {
     },
     "AbstractMemoroid": {"query", "initial_state"},
     "AbstractPrograms": {"batched"},
+    "AbstractEnvironment": {"restart", "report", "oracle", "render"},
 }
 
 

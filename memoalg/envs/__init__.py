@@ -1,9 +1,9 @@
 """Environments: one protocol, POPGym's tasks in JAX, wrappers, and an adapter for gymnax."""
 
+from ._anchors import Anchors as Anchors
 from ._environment import AbstractEnvironment as AbstractEnvironment
 from ._gymnax import GymnaxEnvironment as GymnaxEnvironment
 from ._gymnax import from_gymnax as from_gymnax
-from ._registry import Anchors as Anchors
 from ._registry import anchors as anchors
 from ._registry import make as make
 from ._registry import names as names

@@ -5,7 +5,8 @@ from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, UInt8
 
 from .._tree import tree_where
 from .spaces import AbstractSpace
@@ -26,6 +27,7 @@ class AbstractEnvironment(eqx.Module, Generic[State, Params]):
     An environment is a frozen module. Equal constructor arguments give equal environments with
     equal hashes, so it can be a static argument of `jax.jit` (or a pytree argument) and a second
     instance does not compile again. `step` is final; tasks and wrappers implement the others.
+    `restart`, `report`, `oracle` and `render` are hooks: an environment may leave them alone.
 
     Every leaf of the state, the observation and the reward is strongly typed, and its dtype is the
     same after `reset` and after `transition`, with x64 on or off.
@@ -88,6 +90,51 @@ class AbstractEnvironment(eqx.Module, Generic[State, Params]):
     def action_space(self, params: Params) -> AbstractSpace:
         """The set that actions are from."""
 
+    def restart(
+        self, key: PRNGKeyArray, state: State, over: Bool[Array, ""], params: Params
+    ) -> tuple[PyTree[Array], State]:
+        """Begin the next episode (hook; default: `reset`, which forgets the state).
+
+        `step` asks at every step and uses the answer where the episode is over, so this must be cheap.
+        An environment that prepares the next episode during the current one, or counts over episodes,
+        takes what it kept from `state`.
+
+        Args:
+            key: a random key.
+            state: as `transition` left it, in the episode that ends.
+            over: whether the episode ended. Where it did not, the result is not used.
+            params: see `default_params`.
+
+        Returns:
+            The first observation and the state.
+        """
+        return self.reset(key, params)
+
+    def report(self, state: State, params: Params) -> dict[str, PyTree[Array]]:
+        """What `step` adds to `info`, from the state before a restart (hook; default: nothing)."""
+        return {}
+
+    def oracle(self, state: State, params: Params) -> PyTree[Array]:
+        """The action of a good policy that sees the whole state (hook); what the anchors are made with.
+
+        Raises:
+            NotImplementedError: the environment has no such policy.
+        """
+        raise NotImplementedError(
+            f"{self.name} has no oracle; define oracle(self, state, params) -> action"
+        )
+
+    def render(self, state: State) -> UInt8[np.ndarray, "height width 3"]:
+        """Draw a state as an RGB image (hook); always the same size, on the host, not under `jit`.
+
+        Raises:
+            NotImplementedError: the environment has no picture.
+            ModuleNotFoundError: Pillow is missing.
+        """
+        raise NotImplementedError(
+            f"{self.name} has no picture; define render(self, state) -> uint8 (height, width, 3)"
+        )
+
     def step(
         self, key: PRNGKeyArray, state: State, action: PyTree[Array], params: Params
     ) -> tuple[
@@ -106,13 +153,15 @@ class AbstractEnvironment(eqx.Module, Generic[State, Params]):
             `observation` and `state` already belong to the next episode, while `reward`,
             `terminated` and `truncated` belong to the one that ended. `info["final_observation"]`
             is the observation before the restart, at every step: what a value estimate at a
-            truncation needs.
+            truncation needs. What `report` says comes beside it.
         """
         key_transition, key_reset = jax.random.split(key)
         final, ended, reward, terminated, truncated = self.transition(
             key_transition, state, action, params
         )
         # Under vmap a branch is a select, so both sides run at every step: resets must be cheap.
-        first, fresh = self.reset(key_reset, params)
-        observation, state = tree_where(terminated | truncated, (first, fresh), (final, ended))
-        return observation, state, reward, terminated, truncated, {"final_observation": final}
+        over = terminated | truncated
+        first, fresh = self.restart(key_reset, ended, over, params)
+        observation, state = tree_where(over, (first, fresh), (final, ended))
+        info = {"final_observation": final, **self.report(ended, params)}
+        return observation, state, reward, terminated, truncated, info

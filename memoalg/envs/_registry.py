@@ -1,6 +1,5 @@
 """Environments by id, with the returns that a score is measured against."""
 
-import dataclasses
 import difflib
 from collections.abc import Callable
 from functools import partial
@@ -9,61 +8,26 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Array, Float
 
+from ._anchors import ANCHORS, Anchors
 from ._environment import AbstractEnvironment
 from ._gymnax import GYMNAX_NAMES, from_gymnax
 from .tasks import PositionOnlyCartPole, RepeatFirst, RepeatPrevious
+from .tasks._levels import LEVELS
 
 Returns = TypeVar("Returns", float, Float[Array, "*batch"], Float[np.ndarray, "*batch"])
 """One return, or an array of them."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Anchors:
-    """Returns of one episode that mark the scale of a task.
+SUITES: dict[str, tuple[type[AbstractEnvironment], ...]] = {
+    "popgym": (PositionOnlyCartPole, RepeatFirst, RepeatPrevious),
+}
+"""The families of each suite. A family's class lists the arguments of its three levels."""
 
-    Args:
-        random: the mean of a uniformly random policy.
-        optimal: the most that is possible.
-        memoryless: the mean of the best policy that sees the last observation only; None: unknown.
-    """
-
-    random: float
-    optimal: float
-    memoryless: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Entry:
-    factory: Callable[[], AbstractEnvironment[Any, Any]]
-    anchors: Anchors
-
-
-# Card games: exact, D = 52 decks. The best memoryless policy in RepeatPrevious names a suit that is
-# not on the table, right with probability (D/4) / (D-1); in RepeatFirst it names the suit on the
-# table: right at the first step, then with probability (D/4 - 1) / (D-1).
-# CartPole's random returns: means of 131,072 episodes, standard errors 0.0002, 0.0001, 0.0001.
-_ENTRIES: dict[str, _Entry] = {
-    "popgym/RepeatFirstEasy": _Entry(partial(RepeatFirst, 1), Anchors(-0.5, 1.0, -0.499423)),
-    "popgym/RepeatFirstMedium": _Entry(partial(RepeatFirst, 8), Anchors(-0.5, 1.0, -0.499991)),
-    "popgym/RepeatFirstHard": _Entry(partial(RepeatFirst, 16), Anchors(-0.5, 1.0, -0.499998)),
-    "popgym/RepeatPreviousEasy": _Entry(
-        partial(RepeatPrevious, 1, 4), Anchors(-0.5, 1.0, 26 / 51 - 1)
-    ),
-    "popgym/RepeatPreviousMedium": _Entry(
-        partial(RepeatPrevious, 2, 32), Anchors(-0.5, 1.0, 52 / 103 - 1)
-    ),
-    "popgym/RepeatPreviousHard": _Entry(
-        partial(RepeatPrevious, 3, 64), Anchors(-0.5, 1.0, 78 / 155 - 1)
-    ),
-    "popgym/PositionOnlyCartPoleEasy": _Entry(
-        partial(PositionOnlyCartPole, 200), Anchors(0.1113, 1.0)
-    ),
-    "popgym/PositionOnlyCartPoleMedium": _Entry(
-        partial(PositionOnlyCartPole, 400), Anchors(0.0556, 1.0)
-    ),
-    "popgym/PositionOnlyCartPoleHard": _Entry(
-        partial(PositionOnlyCartPole, 600), Anchors(0.0371, 1.0)
-    ),
+_FACTORIES: dict[str, Callable[[], AbstractEnvironment[Any, Any]]] = {
+    f"{suite}/{family.__name__}{level}": partial(family, *arguments)
+    for suite, families in SUITES.items()
+    for family in families
+    for level, arguments in zip(LEVELS, vars(family)["levels"], strict=True)
 }
 
 
@@ -78,7 +42,7 @@ def names() -> tuple[str, ...]:
         >>> "popgym/RepeatPreviousEasy" in envs.names()
         True
     """
-    return (*_ENTRIES, *(f"gymnax/{name}" for name in GYMNAX_NAMES))
+    return (*_FACTORIES, *(f"gymnax/{name}" for name in GYMNAX_NAMES))
 
 
 def make(name: str) -> tuple[AbstractEnvironment[Any, Any], Any]:
@@ -102,8 +66,8 @@ def make(name: str) -> tuple[AbstractEnvironment[Any, Any], Any]:
     """
     if not isinstance(name, str):
         raise TypeError(f"make(name) takes an environment's id as a string, got {name!r}")
-    if name in _ENTRIES:
-        env = _ENTRIES[name].factory()
+    if name in _FACTORIES:
+        env = _FACTORIES[name]()
     elif name.startswith("gymnax/"):
         env = from_gymnax(name.removeprefix("gymnax/"))
     else:
@@ -128,9 +92,9 @@ def anchors(name: str) -> Anchors:
         >>> envs.anchors("popgym/RepeatPreviousEasy").random
         -0.5
     """
-    if name not in _ENTRIES:
-        raise ValueError(_unknown(name, tuple(_ENTRIES)))
-    return _ENTRIES[name].anchors
+    if name not in ANCHORS:
+        raise ValueError(_unknown(name, tuple(ANCHORS)))
+    return ANCHORS[name]
 
 
 def normalised_score(name: str, episode_return: Returns) -> Returns:

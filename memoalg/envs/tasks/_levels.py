@@ -3,8 +3,10 @@
 LEVELS = ("Easy", "Medium", "Hard")
 
 
-def level_name(family: str, arguments: tuple[int, ...], levels: tuple[tuple[int, ...], ...]) -> str:
+def level_name(
+    family: str, arguments: tuple, levels: tuple[tuple, ...], suite: str = "popgym"
+) -> str:
     """`popgym/RepeatFirstEasy` where the arguments are those of a level, else a call's text."""
     if arguments in levels:
-        return f"popgym/{family}{LEVELS[levels.index(arguments)]}"
-    return f"popgym/{family}({', '.join(map(str, arguments))})"
+        return f"{suite}/{family}{LEVELS[levels.index(arguments)]}"
+    return f"{suite}/{family}({', '.join(map(str, arguments))})"

@@ -4,13 +4,15 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from .._checks import discrete_action, int_in_range
 from .._environment import AbstractEnvironment, Transition
 from ..spaces import Discrete
 from ._dealer import DECK_SIZE, SUITS, AbstractDealer, LazyDealer, remove_card
 from ._levels import level_name
+from ._recall_picture import draw_recall
 
 
 class RepeatFirstParams(eqx.Module):
@@ -29,10 +31,12 @@ class RepeatFirstState(eqx.Module):
     Args:
         remaining: int32, how many cards of each suit are left.
         target: int32, the suit of the first card.
+        card: int32, the suit on the table.
     """
 
     remaining: Int[Array, " suits"]
     target: Int[Array, ""]
+    card: Int[Array, ""]
 
 
 class RepeatFirst(AbstractEnvironment[RepeatFirstState, RepeatFirstParams]):
@@ -86,7 +90,7 @@ class RepeatFirst(AbstractEnvironment[RepeatFirstState, RepeatFirstParams]):
         """Deal the first card."""
         deck = jnp.broadcast_to(params.num_decks * (DECK_SIZE // SUITS), (SUITS,))
         card = self.dealer.deal(key, deck)
-        return card, RepeatFirstState(remove_card(deck, card), card)
+        return card, RepeatFirstState(remove_card(deck, card), card, card)
 
     def transition(
         self,
@@ -102,7 +106,7 @@ class RepeatFirst(AbstractEnvironment[RepeatFirstState, RepeatFirstParams]):
         card = self.dealer.deal(key, state.remaining)
         remaining = remove_card(state.remaining, card)
         terminated = jnp.all(remaining == 0)
-        state = RepeatFirstState(remaining, state.target)
+        state = RepeatFirstState(remaining, state.target, card)
         return card, state, reward, terminated, jnp.zeros((), bool)
 
     def observation_space(self, params: RepeatFirstParams) -> Discrete:
@@ -112,3 +116,11 @@ class RepeatFirst(AbstractEnvironment[RepeatFirstState, RepeatFirstParams]):
     def action_space(self, params: RepeatFirstParams) -> Discrete:
         """A suit."""
         return Discrete(SUITS)
+
+    def oracle(self, state: RepeatFirstState, params: RepeatFirstParams) -> Int[Array, ""]:
+        """The first card's suit."""
+        return state.target
+
+    def render(self, state: RepeatFirstState) -> UInt8[np.ndarray, "height width 3"]:
+        """The first card, small, and the card on the table."""
+        return draw_recall(int(state.card), int(state.target), "first card", state.remaining)

@@ -4,13 +4,15 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray, UInt8
 
 from .._checks import discrete_action, int_in_range
 from .._environment import AbstractEnvironment, Transition
 from ..spaces import Discrete
 from ._dealer import DECK_SIZE, SUITS, AbstractDealer, LazyDealer, remove_card
 from ._levels import level_name
+from ._recall_picture import draw_recall
 
 
 class RepeatPreviousParams(eqx.Module):
@@ -123,6 +125,17 @@ class RepeatPrevious(AbstractEnvironment[RepeatPreviousState, RepeatPreviousPara
     def action_space(self, params: RepeatPreviousParams) -> Discrete:
         """A suit."""
         return Discrete(SUITS)
+
+    def oracle(self, state: RepeatPreviousState, params: RepeatPreviousParams) -> Int[Array, ""]:
+        """The suit that is asked for; 0 while no card is."""
+        return state.hand[-1].astype(jnp.int32)
+
+    def render(self, state: RepeatPreviousState) -> UInt8[np.ndarray, "height width 3"]:
+        """The card that is asked for, small, and the card on the table."""
+        dealt = self.num_decks * DECK_SIZE - int(state.remaining.sum())
+        asked = int(state.hand[-1]) if dealt >= self.lag else None
+        title = f"{self.lag - 1} cards ago"
+        return draw_recall(int(state.hand[0]), asked, title, state.remaining)
 
 
 def _take_up(hand: Int[Array, " lag"], card: Int[Array, ""]) -> Int[Array, " lag"]:
