@@ -11,7 +11,7 @@ class Anchors:
         random: of a uniformly random policy.
         optimal: the most that is possible, or the return of a policy that sees the whole state.
         memoryless: of the best policy known that sees the last observation only; None: unknown.
-        errors: the standard errors of the three, in this order; 0 where a number is exact.
+        errors: the standard errors of the three, in this order; 0 where a number is exact or unknown.
     """
 
     random: float

@@ -11,7 +11,34 @@ from jaxtyping import Array, Float
 from ._anchors import ANCHORS, Anchors
 from ._environment import AbstractEnvironment
 from ._gymnax import GYMNAX_NAMES, from_gymnax
-from .tasks import PositionOnlyCartPole, RepeatFirst, RepeatPrevious
+from .tasks import (
+    Acrobot,
+    Autoencode,
+    Battleship,
+    CartPole,
+    Concentration,
+    CountRecall,
+    HigherLower,
+    LabyrinthEscape,
+    LabyrinthExplore,
+    MemoryChain,
+    MetaBandit,
+    MineSweeper,
+    MountainCar,
+    MultiarmedBandit,
+    NBack,
+    NoisyPositionOnlyCartPole,
+    NoisyPositionOnlyPendulum,
+    Pendulum,
+    PositionOnlyCartPole,
+    PositionOnlyPendulum,
+    RepeatFirst,
+    RepeatPrevious,
+    RoomMemory,
+    TMaze,
+    TraceConditioning,
+    VelocityOnlyCartPole,
+)
 from .tasks._levels import LEVELS
 
 Returns = TypeVar("Returns", float, Float[Array, "*batch"], Float[np.ndarray, "*batch"])
@@ -19,7 +46,36 @@ Returns = TypeVar("Returns", float, Float[Array, "*batch"], Float[np.ndarray, "*
 
 
 SUITES: dict[str, tuple[type[AbstractEnvironment], ...]] = {
-    "popgym": (PositionOnlyCartPole, RepeatFirst, RepeatPrevious),
+    "popgym": (
+        Autoencode,
+        Battleship,
+        Concentration,
+        CountRecall,
+        HigherLower,
+        LabyrinthEscape,
+        LabyrinthExplore,
+        MineSweeper,
+        MultiarmedBandit,
+        NoisyPositionOnlyCartPole,
+        NoisyPositionOnlyPendulum,
+        PositionOnlyCartPole,
+        PositionOnlyPendulum,
+        RepeatFirst,
+        RepeatPrevious,
+        VelocityOnlyCartPole,
+    ),
+    "memory": (
+        Acrobot,
+        CartPole,
+        MemoryChain,
+        MetaBandit,
+        MountainCar,
+        NBack,
+        Pendulum,
+        RoomMemory,
+        TMaze,
+        TraceConditioning,
+    ),
 }
 """The families of each suite. A family's class lists the arguments of its three levels."""
 
@@ -124,5 +180,7 @@ def _unknown(name: str, known: tuple[str, ...]) -> str:
     # Also compared without its prefix and case: "repeatpreviouseasy" should find its id.
     by_short = {k.split("/")[1].lower(): k for k in known}
     short = difflib.get_close_matches(name.split("/")[-1].lower(), by_short, 5, 0.5)
-    near = [by_short[s] for s in short] or list(known)
-    return f"unknown environment {name!r}; nearest: {', '.join(near)}. names() lists all"
+    if not short:
+        return f"unknown environment {name!r}; names() lists all {len(known)}, such as {known[0]!r}"
+    near = ", ".join(by_short[s] for s in short)
+    return f"unknown environment {name!r}; nearest: {near}. names() lists all"

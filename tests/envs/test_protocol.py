@@ -7,20 +7,43 @@ import pytest
 
 import memoalg.envs as envs
 
-POPGYM_IDS = [name for name in envs.names() if name.startswith("popgym/")]
+IDS = [name for name in envs.names() if name.split("/")[0] in ("popgym", "memory")]
+# One of every family, with episodes that end within a rollout.
 FAMILIES = {
-    "first": envs.RepeatFirst(),
-    "previous": envs.RepeatPrevious(),
-    "cart pole": envs.PositionOnlyCartPole(max_steps=12),
+    "Acrobot": envs.Acrobot(max_steps=12),
+    "Autoencode": envs.Autoencode(),
+    "Battleship": envs.Battleship(4, (2, 2)),
+    "CartPole": envs.CartPole(max_steps=12),
+    "Concentration": envs.Concentration(),
+    "CountRecall": envs.CountRecall(),
+    "HigherLower": envs.HigherLower(),
+    "LabyrinthEscape": envs.LabyrinthEscape(6, 40),
+    "LabyrinthExplore": envs.LabyrinthExplore(6, 40),
+    "MemoryChain": envs.MemoryChain(5),
+    "MetaBandit": envs.MetaBandit(2, 10),
+    "MineSweeper": envs.MineSweeper(),
+    "MountainCar": envs.MountainCar(max_steps=12),
+    "MultiarmedBandit": envs.MultiarmedBandit(3, 12),
+    "NBack": envs.NBack(2, 3, 10),
+    "NoisyPositionOnlyCartPole": envs.NoisyPositionOnlyCartPole(max_steps=12),
+    "NoisyPositionOnlyPendulum": envs.NoisyPositionOnlyPendulum(max_steps=12),
+    "Pendulum": envs.Pendulum(max_steps=12),
+    "PositionOnlyCartPole": envs.PositionOnlyCartPole(max_steps=12),
+    "PositionOnlyPendulum": envs.PositionOnlyPendulum(max_steps=12),
+    "RepeatFirst": envs.RepeatFirst(),
+    "RepeatPrevious": envs.RepeatPrevious(),
+    "RoomMemory": envs.RoomMemory(2, max_steps=15),
+    "TMaze": envs.TMaze(3, max_steps=10),
+    "TraceConditioning": envs.TraceConditioning(8, 1, trials=1),
+    "VelocityOnlyCartPole": envs.VelocityOnlyCartPole(max_steps=12),
     "wrapped": envs.Flatten(envs.EpisodeStart(envs.PreviousAction(envs.RepeatPrevious()))),
-    "wrapped cart pole": envs.EpisodeStart(envs.PreviousAction(envs.PositionOnlyCartPole(12))),
 }
 KEY = jax.random.key(7)
+LENGTH, LANES = 140, 2
 
 
-@jax.jit
-def rollout(env, params, key):
-    """60 steps in a scan, with actions and everything that `step` returned."""
+def one_rollout(env, params, key):
+    """Steps in a scan, with actions and everything that `step` returned."""
     key_reset, key = jax.random.split(key)
     observation, state = env.reset(key_reset, params)
 
@@ -30,8 +53,24 @@ def rollout(env, params, key):
         out = env.step(key_step, state, action, params)
         return out[1], (action, out)
 
-    _, (actions, outs) = jax.lax.scan(body, state, jax.random.split(key, 60))
+    _, (actions, outs) = jax.lax.scan(body, state, jax.random.split(key, LENGTH))
     return observation, actions, outs
+
+
+@jax.jit
+def rollouts(env, params, keys):
+    """Lanes side by side: vmap of a scan."""
+    return jax.vmap(one_rollout, in_axes=(None, None, 0))(env, params, keys)
+
+
+def rollout(env, params, key):
+    """The first of the lanes."""
+    lanes = rollouts(env, params, jax.random.split(key, LANES))
+    return jax.tree.map(lambda leaf: leaf[0], lanes)
+
+
+def lane_key(key):
+    return jax.random.split(key, LANES)[0]
 
 
 one_reset = jax.jit(lambda env, params, key: env.reset(key, params))
@@ -52,7 +91,7 @@ def x64(request):
         yield request.param
 
 
-@pytest.mark.parametrize("name", [*POPGYM_IDS, "wrapped", "wrapped cart pole"])
+@pytest.mark.parametrize("name", [*IDS, "wrapped"])
 def test_types_are_strong_and_the_same_after_reset_and_step(name, x64):
     env = FAMILIES[name] if name in FAMILIES else envs.make(name)[0]
     params = env.default_params()
@@ -69,7 +108,8 @@ def test_types_are_strong_and_the_same_after_reset_and_step(name, x64):
         assert (before.shape, before.dtype) == (after.shape, after.dtype)
         assert not before.weak_type
         assert not after.weak_type
-        assert before.dtype in (default, np.dtype("int32"), np.dtype("int8"))
+        kinds = ("int32", "int8", "uint32", "bool")
+        assert before.dtype in (default, *map(np.dtype, kinds)), before
     assert (reward.shape, reward.dtype, reward.weak_type) == ((), default, False)
     for flag in (terminated, truncated):
         assert (flag.shape, flag.dtype) == ((), np.dtype(bool))
@@ -81,7 +121,7 @@ def test_observations_are_in_the_space(name):
     check_space(FAMILIES[name])
 
 
-@pytest.mark.parametrize("name", ["previous", "wrapped cart pole"])
+@pytest.mark.parametrize("name", ["RepeatPrevious", "PositionOnlyPendulum"])
 def test_observations_are_in_the_space_with_x64(name):
     with jax.enable_x64(True):
         check_space(FAMILIES[name])
@@ -100,29 +140,22 @@ def check_space(env):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_scan_equals_loop(name):
+def test_vmap_of_a_scan_equals_a_loop(name):
+    """From the scan's own state before each step: physics would drift apart."""
     env = FAMILIES[name]
     params = env.default_params()
     first, actions, outs = rollout(env, params, KEY)
-    key_reset, key = jax.random.split(KEY)
+    key_reset, key = jax.random.split(lane_key(KEY))
     observation, state = one_reset(env, params, key_reset)
-    assert equal(observation, first)
-    for t, key_t in enumerate(jax.random.split(key, 60)):
-        _, key_step = jax.random.split(key_t)
-        out = one_step(env, params, key_step, state, actions[t])
-        assert equal(out, jax.tree.map(lambda leaf, t=t: leaf[t], outs), 1e-6), t
-        state = out[1]
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_vmap_equals_loop(name):
-    env = FAMILIES[name]
-    params = env.default_params()
-    keys = jax.random.split(KEY, 5)
-    together = jax.vmap(rollout, in_axes=(None, None, 0))(env, params, keys)
-    for i, key in enumerate(keys):
-        alone = rollout(env, params, key)
-        assert equal(alone, jax.tree.map(lambda leaf, i=i: leaf[i], together), 1e-5)
+    assert equal(observation, first, 1e-6)
+    keys = jax.random.split(key, LENGTH)
+    over = np.asarray(outs[3] | outs[4])
+    assert over.any()
+    # The first steps, and those around the ends of episodes.
+    for t in np.flatnonzero((np.arange(LENGTH) < 9) | over | np.roll(over, 1)):
+        before = state if t == 0 else jax.tree.map(lambda leaf, t=t: leaf[t - 1], outs[1])
+        out = one_step(env, params, jax.random.split(keys[t])[1], before, actions[t])
+        assert equal(out, jax.tree.map(lambda leaf, t=t: leaf[t], outs), 1e-5), t
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -134,17 +167,18 @@ def test_the_boundary_shows_both_observations(name):
     over = np.asarray(terminated | truncated)
     assert over.any()
     t = int(np.flatnonzero(over)[0])
-    _, key = jax.random.split(KEY)
-    _, key_step = jax.random.split(jax.random.split(key, 60)[t])
+    _, key = jax.random.split(lane_key(KEY))
+    _, key_step = jax.random.split(jax.random.split(key, LENGTH)[t])
     key_transition, key_reset = jax.random.split(key_step)
     before, at = (jax.tree.map(lambda leaf, i=i: leaf[i], states) for i in (t - 1, t))
     final, *_ = env.transition(key_transition, before, actions[t], params)
     shown = jax.tree.map(lambda leaf: leaf[t], info["final_observation"])
     assert equal(shown, final, 1e-6)
-    first, fresh = one_reset(env, params, key_reset)
+    ended = env.transition(key_transition, before, actions[t], params)[1]
+    first, fresh = env.restart(key_reset, ended, jnp.asarray(True), params)
     observation = jax.tree.map(lambda leaf: leaf[t], observations)
-    assert equal(observation, first)
-    assert equal(at, fresh)
+    assert equal(observation, first, 1e-6)
+    assert equal(at, fresh, 1e-6)
     # Inside an episode both are the same.
     inside = jax.tree.map(lambda leaf: leaf[~over], (observations, info["final_observation"]))
     assert equal(*inside)
@@ -153,14 +187,14 @@ def test_the_boundary_shows_both_observations(name):
 def test_episodes_have_their_length():
     env = envs.RepeatPrevious()
     _, _, (_, _, _, terminated, truncated, _) = rollout(env, env.default_params(), KEY)
-    assert np.flatnonzero(terminated).tolist() == [50]
+    assert np.flatnonzero(terminated).tolist() == [50, 101]
     assert not truncated.any()
 
 
 def test_a_time_limit_truncates():
     env = envs.PositionOnlyCartPole(max_steps=3)
     _, _, (_, _, _, terminated, truncated, _) = rollout(env, env.default_params(), KEY)
-    assert np.flatnonzero(truncated).tolist() == list(range(2, 60, 3))
+    assert np.flatnonzero(truncated).tolist() == list(range(2, LENGTH, 3))
     assert not terminated.any()
 
 
@@ -212,12 +246,12 @@ def test_old_keys_are_accepted():
 
 
 def test_parameters_vary_without_a_new_program():
-    """vmap over the deck count: within 60 steps one deck ends once, two decks do not end."""
+    """vmap over the deck count: within 140 steps one deck ends twice, two decks once."""
     env = envs.RepeatFirst()
     one, two = envs.RepeatFirst(1).default_params(), envs.RepeatFirst(2).default_params()
     params = jax.tree.map(lambda *leaves: jnp.stack(leaves), one, two)
     _, _, out = jax.vmap(rollout, in_axes=(None, 0, None))(env, params, KEY)
-    assert out[3].sum(1).tolist() == [1, 0]
+    assert out[3].sum(1).tolist() == [2, 1]
 
 
 BAD_ARGUMENTS = {
@@ -237,7 +271,7 @@ def test_bad_arguments_are_explained(case, without_hook):
         build()
 
 
-@pytest.mark.parametrize("name", ["first", "previous", "cart pole"])
+@pytest.mark.parametrize("name", ["RepeatFirst", "RepeatPrevious", "PositionOnlyCartPole"])
 def test_bad_actions_are_explained(name, without_hook):
     env = FAMILIES[name]
     params = env.default_params()

@@ -40,8 +40,8 @@ def test_an_unknown_id_lists_the_nearest(name):
         envs.make(name)
 
 
-def test_an_id_that_is_like_nothing_lists_all():
-    with pytest.raises(ValueError, match=r"nearest: popgym/.*RepeatPreviousHard, gymnax"):
+def test_an_id_that_is_like_nothing_says_where_all_are():
+    with pytest.raises(ValueError, match=r"names\(\) lists all \d+, such as 'popgym/"):
         envs.make("qqqq")
 
 
