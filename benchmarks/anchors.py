@@ -1,6 +1,6 @@
 """The returns that mark the scale of every task of ours: what `memoalg/envs/_anchors.py` holds.
 
-    python benchmarks/anchors.py [--only TEXT] [--episodes 4096] [--search 40]
+    python -m benchmarks.anchors [--only TEXT] [--episodes 4096] [--search 40]
 
 Prints one line for each id, to be pasted into the table. `random` plays uniformly; `optimal` is the
 task's own oracle, a policy that sees the state; `memoryless` is the best policy found that sees the
@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from anchors_exact import EXACT
-from anchors_policies import REACTIVE
+from benchmarks.anchors_exact import EXACT
+from benchmarks.anchors_policies import REACTIVE
 
 import memoalg.envs as envs
 
@@ -126,7 +126,8 @@ def random_policy(env: Any, params: Any) -> Policy:
 def line(name: str, options: argparse.Namespace) -> str:
     """The table's line for an id."""
     env, params = envs.make(name)
-    exact = EXACT.get(type(env).__name__, dict)(*_arguments(env)) if _arguments(env) else {}
+    family = type(env).__name__
+    exact = EXACT[family](*_arguments(env)) if family in EXACT else {}
     oracle: Policy = lambda key, observation, state, weights: env.oracle(state, params)
     measured = {
         "random": measure(env, params, random_policy(env, params), options.episodes),

@@ -1,7 +1,12 @@
 """Returns that a formula gives: by family, from the constructor's arguments of a level."""
 
+import itertools
 import math
 from collections.abc import Callable
+
+import numpy as np
+
+from tests.envs import dial_returns
 
 Parts = dict[str, float]
 
@@ -58,12 +63,66 @@ def _drawn(total: int, good: int, drawn: int, found: int) -> float:
 
 def higher_lower(decks: int) -> Parts:
     """Without memory: the likelier side of the rank on the table, by the whole deck."""
-    return {"random": 0.0, "memoryless": 84 / 169}
+    return {"random": 0.0, "optimal": card_counting(decks), "memoryless": 84 / 169}
+
+
+def card_counting(decks: int) -> float:
+    """The mean of |higher - lower| / left over all steps: who counts names the side that has more.
+
+    Given the card on the table, the `left` cards are a random subset of the other ones.
+    """
+    cards, each = DECK * decks, DECK * decks // 13
+    total = 0.0
+    for rank in range(13):
+        higher, lower = (12 - rank) * each, rank * each
+        for left in range(1, cards):
+            for equal in range(min(each - 1, left) + 1):
+                rest = left - equal
+                ways = sum(
+                    math.comb(higher, up) * math.comb(lower, rest - up) * abs(2 * up - rest)
+                    for up in range(rest + 1)
+                )
+                total += math.comb(each - 1, equal) * ways / math.comb(cards - 1, left) / left
+    return total / 13 / cards
 
 
 def bandit(arms: int, length: int) -> Parts:
     """Every arm pays half of the time on average; the best of n uniform numbers is n / (n + 1)."""
     return {"random": 0.0, "optimal": (arms - 1) / (arms + 1)}
+
+
+def memory_chain(length: int) -> Parts:
+    """Without memory the answer is a fair coin."""
+    return dial_returns.memory_chain(length)._asdict()
+
+
+def n_back(n: int, symbols: int, length: int) -> Parts:
+    """Matches are independent of the present symbol."""
+    return dial_returns.n_back()._asdict()
+
+
+def t_maze(length: int) -> Parts:
+    """Random: a walk between two walls until it turns."""
+    return dial_returns.t_maze(length, 10 * (length + 1))._asdict()
+
+
+def trace_conditioning(interval: int, distractors: int) -> Parts:
+    """Random: blinks half of the time."""
+    return dial_returns.trace_conditioning(interval, jitter=3)._asdict()
+
+
+def room_memory(size: int) -> Parts:
+    """Random: a walk on the map until it reaches the fork."""
+    return dial_returns.room_memory(size, 10 * (size + 10))._asdict()
+
+
+def meta_bandit(arms: int, length: int) -> Parts:
+    """Without memory, for two arms: the best of all 32 rules from what the last pull showed."""
+    means = {"random": 0.5, "optimal": arms / (arms + 1)}
+    if arms > 2:
+        return means
+    rules = np.array(list(itertools.product((0, 1), repeat=5)))
+    return {**means, "memoryless": float(dial_returns.bandit_reactive(rules, length).max())}
 
 
 def reaches_one(*arguments: object) -> Parts:
@@ -83,4 +142,11 @@ EXACT: dict[str, Callable[..., Parts]] = {
     "PositionOnlyCartPole": reaches_one,
     "VelocityOnlyCartPole": reaches_one,
     "NoisyPositionOnlyCartPole": reaches_one,
+    "CartPole": reaches_one,
+    "MemoryChain": memory_chain,
+    "NBack": n_back,
+    "TMaze": t_maze,
+    "TraceConditioning": trace_conditioning,
+    "RoomMemory": room_memory,
+    "MetaBandit": meta_bandit,
 }

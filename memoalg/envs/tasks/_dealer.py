@@ -44,7 +44,8 @@ class LazyDealer(AbstractDealer):
         # float32 whatever x64 says: the same key deals the same cards. A uniform number is a
         # multiple of 2^-23 below 1, so its product with a total below 2^23 rounds below the total.
         uniform = jax.random.uniform(key, (), jnp.float32)
-        cumulative = jnp.cumsum(remaining)
+        # Unrolled additions: XLA's cumulative sum on a CPU is slower for so few numbers.
+        cumulative = jax.lax.associative_scan(jnp.add, remaining)
         position = (uniform * cumulative[-1].astype(jnp.float32)).astype(jnp.int32)
         return jnp.sum(position >= cumulative, dtype=jnp.int32)
 

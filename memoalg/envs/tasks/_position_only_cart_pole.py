@@ -1,58 +1,22 @@
 """Balance a pole and see positions only."""
 
-import math
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from .._checks import discrete_action, int_in_range
 from .._environment import AbstractEnvironment, Transition
 from ..spaces import Box, Discrete
+from ._cart_pole import MAX_ANGLE as MAX_ANGLE
+from ._cart_pole import MAX_POSITION as MAX_POSITION
+from ._cart_pole import CartPoleParams as CartPoleParams
+from ._cart_pole import CartPoleState as CartPoleState
+from ._cart_pole import hold, outcome, positions, push, set_up
+from ._cart_pole_picture import draw_cart_pole
 from ._levels import level_name
-
-GRAVITY = 9.8  # m/s^2
-CART_MASS = 1.0  # kg
-POLE_MASS = 0.1  # kg
-TOTAL_MASS = CART_MASS + POLE_MASS
-HALF_LENGTH = 0.5  # m, from the hinge to the pole's centre of mass
-POLE_MOMENT = POLE_MASS * HALF_LENGTH
-FORCE = 10.0  # N
-TIME_STEP = 0.02  # s
-MAX_POSITION = 2.4  # m
-MAX_ANGLE = 12 * 2 * math.pi / 360  # rad
-RESET_RANGE = 0.05
-
-
-class CartPoleParams(eqx.Module):
-    """What may vary without a change of shapes.
-
-    Args:
-        max_steps: int32, the time limit in steps of 0.02 s.
-    """
-
-    max_steps: Int[Array, ""]
-
-
-class CartPoleState(eqx.Module):
-    """What is carried; the four physical numbers have the default float dtype.
-
-    Args:
-        position: the cart's, in m.
-        velocity: the cart's, in m/s.
-        angle: the pole's from the vertical, in rad.
-        angular_velocity: the pole's, in rad/s.
-        time: int32, steps since the episode began.
-    """
-
-    position: Float[Array, ""]
-    velocity: Float[Array, ""]
-    angle: Float[Array, ""]
-    angular_velocity: Float[Array, ""]
-    time: Int[Array, ""]
 
 
 class PositionOnlyCartPole(AbstractEnvironment[CartPoleState, CartPoleParams]):
@@ -104,9 +68,8 @@ class PositionOnlyCartPole(AbstractEnvironment[CartPoleState, CartPoleParams]):
         self, key: PRNGKeyArray, params: CartPoleParams
     ) -> tuple[Float[Array, " 2"], CartPoleState]:
         """Draw all four numbers from U(-0.05, 0.05)."""
-        start = jax.random.uniform(key, (4,), float, -RESET_RANGE, RESET_RANGE)
-        state = CartPoleState(start[0], start[1], start[2], start[3], jnp.zeros((), jnp.int32))
-        return _observe(state), state
+        state = set_up(key)
+        return positions(state), state
 
     def transition(
         self,
@@ -116,11 +79,8 @@ class PositionOnlyCartPole(AbstractEnvironment[CartPoleState, CartPoleParams]):
         params: CartPoleParams,
     ) -> Transition[CartPoleState]:
         """Push the cart for 0.02 s."""
-        action = discrete_action(action, "PositionOnlyCartPole")
-        state = _push(state, action)
-        fallen = (jnp.abs(state.position) > MAX_POSITION) | (jnp.abs(state.angle) > MAX_ANGLE)
-        reward = 1 / params.max_steps.astype(float)
-        return _observe(state), state, reward, fallen, state.time >= params.max_steps
+        state = push(state, discrete_action(action, "PositionOnlyCartPole"))
+        return positions(state), state, *outcome(state, params.max_steps)
 
     def observation_space(self, params: CartPoleParams) -> Box:
         """`(x, theta)` in m and rad, up to twice the limits."""
@@ -131,24 +91,10 @@ class PositionOnlyCartPole(AbstractEnvironment[CartPoleState, CartPoleParams]):
         """0 pushes to the left, 1 to the right."""
         return Discrete(2)
 
+    def oracle(self, state: CartPoleState, params: CartPoleParams) -> Int[Array, ""]:
+        """A linear rule on positions and velocities that holds the pole to the limit."""
+        return hold(state)
 
-def _observe(state: CartPoleState) -> Float[Array, " 2"]:
-    return jnp.stack([state.position, state.angle])
-
-
-def _push(state: CartPoleState, action: Int[Array, ""]) -> CartPoleState:
-    """One explicit Euler step of the cart and the pole."""
-    sine, cosine = jnp.sin(state.angle), jnp.cos(state.angle)
-    force = jnp.where(action == 1, FORCE, -FORCE).astype(float)
-    push = (force + POLE_MOMENT * state.angular_velocity**2 * sine) / TOTAL_MASS
-    angular_acceleration = (GRAVITY * sine - cosine * push) / (
-        HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * cosine**2 / TOTAL_MASS)
-    )
-    acceleration = push - POLE_MOMENT * angular_acceleration * cosine / TOTAL_MASS
-    return CartPoleState(
-        position=state.position + TIME_STEP * state.velocity,
-        velocity=state.velocity + TIME_STEP * acceleration,
-        angle=state.angle + TIME_STEP * state.angular_velocity,
-        angular_velocity=state.angular_velocity + TIME_STEP * angular_acceleration,
-        time=state.time + 1,
-    )
+    def render(self, state: CartPoleState) -> UInt8[np.ndarray, "height width 3"]:
+        """The cart, its pole and their limits."""
+        return draw_cart_pole(state)

@@ -1,0 +1,156 @@
+"""Sink ships on a board that is never shown."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray, UInt8
+
+from .._checks import int_in_range, vector_action
+from .._environment import AbstractEnvironment, Transition
+from ..spaces import Discrete, MultiDiscrete
+from ._battleship_picture import draw_battle
+from ._fleet import always_fits, place_fleet
+from ._grid import cell, first_cell
+from ._levels import level_name
+
+SHIPS = (2, 3, 3, 4)
+
+
+class BattleshipParams(eqx.Module):
+    """What may vary without a change of shapes.
+
+    Args:
+        max_steps: int32, the time limit L, more than the ships have cells; the board's number of
+            cells by default.
+    """
+
+    max_steps: Int[Array, ""]
+
+
+class BattleshipState(eqx.Module):
+    """What is carried.
+
+    Args:
+        ships: int8, 1 where a ship is.
+        guesses: int8, 1 where a shot was fired.
+        hits: int32, how many cells of ships were hit.
+        time: int32, steps since the episode began.
+    """
+
+    ships: Int[Array, "size size"]
+    guesses: Int[Array, "size size"]
+    hits: Int[Array, ""]
+    time: Int[Array, ""]
+
+
+class Battleship(AbstractEnvironment[BattleshipState, BattleshipParams]):
+    r"""Fire at a hidden board until every ship is sunk; hit or miss is all that is shown.
+
+    Ships are placed one after the other, each uniformly over the placements (across or down) that
+    overlap no earlier one; they may touch. With $H$ cells of ships in all and $L$ = `size`$^2$: the
+    first shot at a cell of a ship is a hit and rewards $1/H$; every other shot, a repeated one too,
+    rewards $-1/(L - H)$. The observation is 1 after a hit, else 0 (not where: see
+    `PreviousAction`). Terminates with the last hit, truncates after $L$ steps (both may be true).
+    A policy that knows the board returns 1; firing once at every cell returns at least 0.
+
+    Args:
+        size: rows and columns, 2 to 30. Easy, Medium, Hard: 8, 10, 12.
+        ship_sizes: the ships' lengths in the order in which they are placed.
+
+    Raises:
+        TypeError: `ship_sizes` is not a tuple.
+        ValueError: `size` or a length is out of range, or the ships may not fit.
+
+    Source:
+        Morad et al., POPGym (ICLR 2023), `popgym/envs/battleship.py` of release 1.0.7.
+
+    Example:
+        >>> import jax
+        >>> from memoalg.envs import Battleship
+        >>> env = Battleship(size=10)
+        >>> env.name
+        'popgym/BattleshipMedium'
+        >>> obs, state = env.reset(jax.random.key(0), env.default_params())
+        >>> int(obs), int(state.ships.sum())
+        (0, 12)
+    """
+
+    levels: ClassVar[tuple[tuple[int, tuple[int, ...]], ...]] = (
+        (8, SHIPS),
+        (10, SHIPS),
+        (12, SHIPS),
+    )
+
+    size: int = eqx.field(static=True, default=8)
+    ship_sizes: tuple[int, ...] = eqx.field(static=True, default=SHIPS)
+
+    def __check_init__(self):
+        size = int_in_range(self.size, "Battleship(size=...)", 2, 30)
+        if not isinstance(self.ship_sizes, tuple) or not self.ship_sizes:
+            raise TypeError(
+                f"Battleship(ship_sizes=...) must be a tuple of lengths like {SHIPS}, got "
+                f"{self.ship_sizes!r}"
+            )
+        for length in self.ship_sizes:
+            int_in_range(length, "Battleship(ship_sizes=...): every length", 1, size)
+        if not always_fits(size, self.ship_sizes) or sum(self.ship_sizes) >= size**2:
+            raise ValueError(
+                f"Battleship: ships of lengths {self.ship_sizes} may leave no place for the next "
+                f"one on a board of {size} x {size}; take a larger board, or fewer or shorter ships"
+            )
+
+    @property
+    def name(self) -> str:
+        """The id, or the constructor call."""
+        return level_name("Battleship", (self.size, self.ship_sizes), self.levels)
+
+    def default_params(self) -> BattleshipParams:
+        """As many steps as the board has cells."""
+        return BattleshipParams(jnp.asarray(self.size**2, jnp.int32))
+
+    def reset(
+        self, key: PRNGKeyArray, params: BattleshipParams
+    ) -> tuple[Int[Array, ""], BattleshipState]:
+        """Place the ships."""
+        # float32 whatever x64 says: the same key gives the same board.
+        uniforms = jax.random.uniform(key, (len(self.ship_sizes),), jnp.float32)
+        ships = place_fleet(uniforms, self.size, self.ship_sizes)
+        zero = jnp.zeros((), jnp.int32)
+        return zero, BattleshipState(ships, jnp.zeros_like(ships), zero, zero)
+
+    def transition(
+        self,
+        key: PRNGKeyArray,
+        state: BattleshipState,
+        action: Int[Array, " 2"],
+        params: BattleshipParams,
+    ) -> Transition[BattleshipState]:
+        """Fire at one cell."""
+        here = cell(vector_action(action, "Battleship", 2), self.size)
+        hit = jnp.any(here & (state.ships > state.guesses))
+        goal = sum(self.ship_sizes)
+        miss = -1 / (params.max_steps - goal).astype(float)
+        reward = jnp.where(hit, 1 / goal, miss).astype(float)
+        shown = hit.astype(jnp.int32)
+        guesses = jnp.where(here, jnp.ones((), jnp.int8), state.guesses)
+        state = BattleshipState(state.ships, guesses, state.hits + shown, state.time + 1)
+        return shown, state, reward, state.hits >= goal, state.time >= params.max_steps
+
+    def observation_space(self, params: BattleshipParams) -> Discrete:
+        """1 after a hit, else 0."""
+        return Discrete(2)
+
+    def action_space(self, params: BattleshipParams) -> MultiDiscrete:
+        """Row and column."""
+        return MultiDiscrete((self.size, self.size))
+
+    def oracle(self, state: BattleshipState, params: BattleshipParams) -> Int[Array, " 2"]:
+        """The first cell of a ship that was not hit."""
+        return first_cell(state.ships > state.guesses)
+
+    def render(self, state: BattleshipState) -> UInt8[np.ndarray, "height width 3"]:
+        """The board: ships, hits and misses."""
+        return draw_battle(np.asarray(state.ships), np.asarray(state.guesses))
