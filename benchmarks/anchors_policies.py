@@ -22,6 +22,17 @@ def one_arm_after_a_payout(env: Any, params: Any) -> Reactive:
     return act
 
 
+def stay_if_it_paid(env: Any, params: Any) -> Reactive:
+    """The last arm again if it paid, else the next one."""
+    arms = env.action_space(params).n
+
+    def act(key: Any, observation: Any) -> Any:
+        arm, payout = observation
+        return jnp.where(arm == arms, 0, jnp.where(payout > 0, arm, (arm + 1) % arms))
+
+    return act
+
+
 def any_card_that_is_down(env: Any, params: Any) -> Reactive:
     """Never touches a card that is up."""
     space = env.observation_space(params)
@@ -60,6 +71,7 @@ def right_hand_on_the_wall(env: Any, params: Any) -> Reactive:
 
 REACTIVE: dict[str, Callable[[Any, Any], Reactive]] = {
     "MultiarmedBandit": one_arm_after_a_payout,
+    "MetaBandit": stay_if_it_paid,
     "Concentration": any_card_that_is_down,
     "LabyrinthExplore": right_hand_on_the_wall,
     "LabyrinthEscape": right_hand_on_the_wall,
