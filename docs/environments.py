@@ -42,7 +42,7 @@ episode.
 Returns are means of whole, undiscounted episodes: of uniformly random actions, of the best policy
 known that sees the last observation only, and of one that sees the whole state (or the most that is
 possible).
-Standard errors are given where a number is not exact. `python benchmarks/anchors.py` computes them.
+Standard errors are given where a number is not exact. `python -m benchmarks.anchors` computes them.
 """
 
 HEADER = [
@@ -58,12 +58,13 @@ def slug(family: type) -> str:
 
 def pages() -> dict[str, str]:
     """The text of every page, by file name."""
-    found = {
-        f"{slug(family)}.md": page(suite, family)
-        for suite, families in SUITES.items()
-        for family in families
-    }
-    return {"index.md": index(), **found}
+    found, described = {"index.md": index()}, set()
+    for suite, families in SUITES.items():
+        for family in families:
+            types = [name for name in _types(family) if name not in described]
+            described.update(types)
+            found[f"{slug(family)}.md"] = page(suite, family, types)
+    return found
 
 
 def index() -> str:
@@ -80,12 +81,10 @@ def index() -> str:
     return "\n".join(lines)
 
 
-def page(suite: str, family: type) -> str:
-    """Picture, table, rules."""
+def page(suite: str, family: type, types: list[str]) -> str:
+    """Picture, table, rules, and the classes that no earlier page describes."""
     name = family.__name__
     rows = [row(f"{suite}/{name}{level}", None) for level in LEVELS]
-    module = "memoalg.envs"
-    state, params = (f"{module}.{one}" for one in _types(family))
     lines = [
         f"# {name}",
         "",
@@ -94,12 +93,7 @@ def page(suite: str, family: type) -> str:
         *HEADER,
         *rows,
         "",
-        f"::: {module}.{name}",
-        "",
-        f"::: {params}",
-        "",
-        f"::: {state}",
-        "",
+        *(line for one in (name, *types) for line in (f"::: memoalg.envs.{one}", "")),
     ]
     return "\n".join(lines)
 
@@ -109,7 +103,7 @@ def _types(family: Any) -> tuple[str, str]:
     env = family()
     params = env.default_params()
     _, state = jax.eval_shape(env.reset, jax.random.key(0), params)
-    return type(state).__name__, type(params).__name__
+    return type(params).__name__, type(state).__name__
 
 
 def row(name: str, link: str | None) -> str:

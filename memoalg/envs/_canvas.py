@@ -11,7 +11,7 @@ BLACK, GREY, PALE, WHITE = "#000000", "#7f7f7f", "#e5e5e5", "#ffffff"
 ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
 BLUE, VERMILION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
 SUIT_COLOURS = (BLACK, VERMILION, BLUE, GREEN)
-SUIT_NAMES = "SHCD"
+SUIT_NAMES = "SDCH"
 RANK_NAMES = ("A", "2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K")
 
 Box = tuple[float, float, float, float]

@@ -1,21 +1,19 @@
 """Environments of gymnax 1.x behind our protocol."""
 
-import contextlib
 import difflib
 import functools
-import importlib.metadata
-from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ._environment import AbstractEnvironment, Transition
-from .spaces import AbstractSpace, Box, Dict, Discrete, Tuple
+from ._gymnax_rules import gymnax_rules, import_gymnax, is_traced, narrow
+from ._gymnax_spaces import conform, from_gymnax_space
+from .spaces import AbstractSpace, Box
 
 GYMNAX_NAMES = (
     "Acrobot-v1",
@@ -44,8 +42,13 @@ GYMNAX_NAMES = (
     "Swimmer-misc",
     "UmbrellaChain-bsuite",
 )
-"""gymnax's own ids, without MNISTBandit-bsuite (needs a data set). Kept here so that listing them
-does not import gymnax, which takes seconds."""
+"""gymnax's own ids, without those of `GYMNAX_EXCLUDED`. Kept here so that listing them does not
+import gymnax, which takes seconds."""
+
+GYMNAX_EXCLUDED = {
+    "MNISTBandit-bsuite": "its constructor downloads the MNIST images; from_gymnax works where it may"
+}
+"""gymnax's own ids that are not listed, and why."""
 
 
 class GymnaxEnvironment(AbstractEnvironment[Any, Any]):
@@ -73,27 +76,27 @@ class GymnaxEnvironment(AbstractEnvironment[Any, Any]):
 
     def default_params(self) -> Any:
         """gymnax's default parameters as 32-bit arrays."""
-        return jax.tree.map(_narrow, _load(self.id).default_params)
+        return jax.tree.map(narrow, _load(self.id).default_params)
 
     def reset(self, key: PRNGKeyArray, params: Any) -> tuple[PyTree[Array], Any]:
         """Begin an episode."""
         self._check(params)
-        with _gymnax_rules():
-            observation, state = _load(self.id).reset_env(key, jax.tree.map(_narrow, params))
-        return self._show(observation, params), jax.tree.map(_narrow, state)
+        with gymnax_rules():
+            observation, state = _load(self.id).reset_env(key, jax.tree.map(narrow, params))
+        return self._show(observation, params), jax.tree.map(narrow, state)
 
     def transition(
         self, key: PRNGKeyArray, state: Any, action: PyTree[Array], params: Any
     ) -> Transition[Any]:
         """Advance by gymnax's `step_env` and ask `is_truncated` of the new state."""
-        env, params_32 = _load(self.id), jax.tree.map(_narrow, params)
-        action = jax.tree.map(_narrow, action)
-        with _gymnax_rules():
+        env, params_32 = _load(self.id), jax.tree.map(narrow, params)
+        action = jax.tree.map(narrow, action)
+        with gymnax_rules():
             observation, state, reward, terminated, _ = env.step_env(key, state, action, params_32)
             truncated = env.is_truncated(state, params_32)
         return (
             self._show(observation, params),
-            jax.tree.map(_narrow, state),
+            jax.tree.map(narrow, state),
             jnp.asarray(reward).reshape(()).astype(float),
             jnp.asarray(terminated).reshape(()).astype(bool),
             jnp.asarray(truncated).reshape(()).astype(bool),
@@ -101,32 +104,32 @@ class GymnaxEnvironment(AbstractEnvironment[Any, Any]):
 
     def observation_space(self, params: Any) -> AbstractSpace:
         """gymnax's, converted; where `params` are traced, that of the default parameters."""
-        with jax.ensure_compile_time_eval(), _gymnax_rules():
+        with jax.ensure_compile_time_eval(), gymnax_rules():
             space = _load(self.id).observation_space(self._concrete(params))
         if self.id == "MemoryChain-bsuite":
             # It shows -1 for a context bit of 0, outside of the declared Box(0, 2).
             return Box(-1.0, space.high, space.shape)
-        return _convert(space)
+        return from_gymnax_space(space)
 
     def action_space(self, params: Any) -> AbstractSpace:
         """gymnax's, converted; where `params` are traced, that of the default parameters."""
-        with jax.ensure_compile_time_eval(), _gymnax_rules():
+        with jax.ensure_compile_time_eval(), gymnax_rules():
             space = _load(self.id).action_space(self._concrete(params))
-        return _convert(space)
+        return from_gymnax_space(space)
 
     def _show(self, observation: PyTree, params: Any) -> PyTree[Array]:
-        return _conform(self.observation_space(params), observation)
+        return conform(self.observation_space(params), observation)
 
     def _concrete(self, params: Any) -> Any:
         """`params`, or gymnax's defaults under a trace: sizes cannot depend on traced numbers."""
-        if _is_traced(params):
+        if is_traced(params):
             return _load(self.id).default_params
         self._check(params)
         return params
 
     def _check(self, params: Any) -> None:
         """Refuse a MemoryChain whose time limit comes before its only rewarded step."""
-        if self.id != "MemoryChain-bsuite" or _is_traced(params):
+        if self.id != "MemoryChain-bsuite" or is_traced(params):
             return
         length, limit = np.asarray(params.memory_length), np.asarray(params.max_steps_in_episode)
         if np.any(limit <= length):
@@ -162,7 +165,7 @@ def from_gymnax(name: str) -> GymnaxEnvironment:
         >>> obs.shape
         (3,)
     """
-    known = _import_gymnax().registered_envs
+    known = import_gymnax().registered_envs
     if name not in known:
         near = difflib.get_close_matches(name, known, 5, 0.4) or known
         raise ValueError(f"unknown gymnax environment {name!r}; nearest: {', '.join(near)}")
@@ -170,78 +173,10 @@ def from_gymnax(name: str) -> GymnaxEnvironment:
     return GymnaxEnvironment(name)
 
 
-def _import_gymnax() -> Any:
-    """gymnax, or one line that says what to install."""
-    try:
-        import gymnax
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"gymnax environments need gymnax and six (missing: {error.name}); "
-            f'pip install "memoalg[gymnax]"'
-        ) from None
-    version = importlib.metadata.version("gymnax")
-    if int(version.split(".")[0]) < 1:
-        raise ImportError(
-            f'gymnax {version} has no six-value step; pip install "memoalg[gymnax]" (1.0.1 on)'
-        )
-    return gymnax
-
-
 @functools.cache
 def _load(name: str) -> Any:
     """gymnax's environment object, one for each id: it hashes by identity."""
     # Some constructors make arrays; inside a trace those would be leaked tracers.
-    with jax.ensure_compile_time_eval(), _gymnax_rules():
-        env, _ = _import_gymnax().make(name)
+    with jax.ensure_compile_time_eval(), gymnax_rules():
+        env, _ = import_gymnax().make(name)
     return env
-
-
-@contextlib.contextmanager
-def _gymnax_rules() -> Iterator[None]:
-    """Trace gymnax's code under the rules that it was written for, whatever the user's are."""
-    with (
-        jax.enable_x64(False),
-        jax.numpy_dtype_promotion("standard"),
-        jax.numpy_rank_promotion("allow"),
-    ):
-        yield
-
-
-def _narrow(leaf: Any) -> Array:
-    """A strongly typed array of at most 32 bits."""
-    array = jnp.asarray(leaf)
-    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        return array
-    narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
-    dtype = np.dtype(narrow.get(array.dtype.name, array.dtype))
-    # convert_element_type drops the weak type even where the dtype is already right.
-    return jax.lax.convert_element_type(array, dtype)
-
-
-def _is_traced(tree: PyTree) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
-
-
-def _convert(space: Any) -> AbstractSpace:
-    """One of gymnax's spaces as ours."""
-    from gymnax.environments import spaces
-
-    if isinstance(space, spaces.Discrete):
-        return Discrete(int(space.n))
-    if isinstance(space, spaces.Box):
-        return Box(space.low, space.high, space.shape)
-    if isinstance(space, spaces.Tuple):
-        return Tuple(tuple(_convert(child) for child in space.spaces))
-    if isinstance(space, spaces.Dict):
-        return Dict({name: _convert(child) for name, child in space.spaces.items()})
-    raise TypeError(f"gymnax's space {space!r} is none of Discrete, Box, Tuple, Dict")
-
-
-def _conform(space: AbstractSpace, observation: PyTree) -> PyTree[Array]:
-    """Cast to the space's dtypes: some of gymnax's environments declare others than they return."""
-    if isinstance(space, Tuple):
-        return tuple(_conform(s, x) for s, x in zip(space.spaces, observation, strict=True))
-    if isinstance(space, Dict):
-        return {name: _conform(child, observation[name]) for name, child in space.entries}
-    assert isinstance(space, Discrete | Box)
-    return jax.lax.convert_element_type(jnp.asarray(observation), space.dtype)

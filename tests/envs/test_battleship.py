@@ -1,5 +1,6 @@
 """Battleship against the original, its boards against the law of placement one after the other."""
 
+import functools
 import itertools
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from memoalg.envs.tasks._battleship import Battleship, BattleshipState
-from memoalg.envs.tasks._fleet import always_fits, place_fleet
+from memoalg.envs.tasks._fleet import add_ship, always_fits, cells_of, empty_fleet
 
 from .injected import (
     Faulty,
@@ -36,8 +37,13 @@ def look(env) -> np.ndarray:
 
 
 def inject(board: np.ndarray) -> BattleshipState:
-    ships, zero = jnp.asarray(board, jnp.int8), jnp.zeros((), jnp.int32)
-    return BattleshipState(ships, jnp.zeros_like(ships), zero, zero)
+    fleet, zero = empty_fleet(len(board)), jnp.zeros((), jnp.int32)
+    words = (np.asarray(board, np.int32) << np.arange(len(board))).sum(1)
+    return BattleshipState(jnp.asarray(words, jnp.int32), fleet.board, zero, zero, fleet)
+
+
+def boards_of(states: BattleshipState) -> np.ndarray:
+    return np.asarray(jax.vmap(cells_of)(states.ships))
 
 
 def oracle(env, observation):
@@ -171,27 +177,35 @@ def law(size: int, ships: tuple[int, ...]) -> tuple[dict, dict]:
     return right, alike
 
 
-def board_counts(size: int, ships: tuple[int, ...], known: dict, episodes: int) -> np.ndarray:
-    env = Battleship(size, ships)
-    reset = jax.jit(jax.vmap(env.reset, in_axes=(0, None)))
-    _, state = reset(jax.random.split(jax.random.key(5), episodes), env.default_params())
+def next_board(env: Battleship, steps: int, key: jax.Array) -> BattleshipState:
+    """The state after a restart that follows so many steps; without any, after a reset."""
+    keys, params = jax.random.split(key, steps + 2), env.default_params()
+    _, state = env.reset(keys[0], params)
+    for step in range(steps):
+        _, state, *_ = env.transition(keys[step], state, jnp.zeros(2, jnp.int32), params)
+    return env.restart(keys[-1], state, jnp.asarray(True), params)[1] if steps else state
+
+
+def board_counts(env: Battleship, steps: int, known: dict, episodes: int) -> np.ndarray:
+    run = jax.jit(jax.vmap(functools.partial(next_board, env, steps)))
+    states = run(jax.random.split(jax.random.key(5), episodes))
     names = {name: i for i, name in enumerate(known)}
-    indices = [names[board.tobytes()] for board in np.asarray(state.ships)]
-    return np.bincount(indices, minlength=len(names))
+    return np.bincount([names[b.tobytes()] for b in boards_of(states)], minlength=len(names))
 
 
+@pytest.mark.parametrize("steps", [0, 1, 4], ids=["reset", "cut", "restart"])
 @pytest.mark.parametrize(
     ("size", "ships", "limit"),
     # Exceeded once in 10,000: 11, 43, 175 degrees.
     [(3, (2,), 38.0), (3, (2, 2), 85.0), (4, (2, 3), 300.0)],
 )
-def test_boards_have_the_law_of_the_original(size, ships, limit):
+def test_boards_have_the_law_of_the_original(size, ships, limit, steps):
     right, alike = law(size, ships)
-    counts = board_counts(size, ships, right, 100_000)
+    counts = board_counts(Battleship(size, ships), steps, right, 50_000)
     assert abs(sum(right.values()) - 1) < 1e-12
-    assert chi_squared(counts, 100_000 * np.array(list(right.values()))) < limit
+    assert chi_squared(counts, 50_000 * np.array(list(right.values()))) < limit
     if len(ships) > 1:  # the same test refuses a law that is close
-        assert chi_squared(counts, 100_000 * np.array(list(alike.values()))) > limit
+        assert chi_squared(counts, 50_000 * np.array(list(alike.values()))) > limit
 
 
 def test_occupancy_equals_the_originals():
@@ -202,10 +216,10 @@ def test_occupancy_equals_the_originals():
     env = LEVELS["Easy"]
     reset = jax.jit(jax.vmap(env.reset, in_axes=(0, None)))
     _, state = reset(jax.random.split(jax.random.key(1), 30_000), env.default_params())
-    theirs, ours = np.mean(boards, 0), np.asarray(state.ships).mean(0)
+    theirs, ours = np.mean(boards, 0), boards_of(state).mean(0)
     error = np.sqrt(theirs * (1 - theirs) * (1 / 3000 + 1 / 30_000))
     assert np.abs((theirs - ours) / error).max() < 4.5
-    assert (np.asarray(state.ships).sum((1, 2)) == 12).all()
+    assert (boards_of(state).sum((1, 2)) == 12).all()
     # A transposed or shifted board would be seen: cells differ by many errors.
     assert np.abs((np.roll(theirs, 1, 0) - ours) / error).max() > 6
 
@@ -213,9 +227,11 @@ def test_occupancy_equals_the_originals():
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-24])
 def test_the_ends_of_the_unit_interval_place_whole_ships(uniform):
     for size in (12, 30):
-        place = jax.jit(place_fleet, static_argnums=(1, 2))
-        board = place(jnp.full((4,), uniform, jnp.float32), size, (2, 3, 3, 4))
-        assert int(board.sum()) == 12
+        fleet, place = empty_fleet(size), jax.jit(add_ship, static_argnums=2)
+        for cells in (2, 5, 8, 12, 12):
+            fleet = place(jnp.float32(uniform), fleet, (2, 3, 3, 4))
+            assert int(cells_of(fleet.board).sum()) == cells
+        assert fleet.placed == 4
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,15 @@ import numpy as np
 import pytest
 
 import memoalg.envs as envs
+from memoalg.envs._gymnax import GYMNAX_EXCLUDED, GYMNAX_NAMES
+from memoalg.envs._gymnax_table import COLUMNS, gymnax_table
 
 gymnax = pytest.importorskip("gymnax")
 
-TRIED = ["MemoryChain-bsuite", "CartPole-v1", "Pendulum-v1", "MountainCarContinuous-v0"]
+TRIED = [
+    *("MemoryChain-bsuite", "CartPole-v1", "Pendulum-v1", "MountainCarContinuous-v0"),
+    "FrozenLake-misc",
+]
 OTHERS = [
     name.removeprefix("gymnax/")
     for name in envs.names()
@@ -172,7 +177,50 @@ def test_a_memory_chain_without_rewards_is_explained(length):
 
 def test_names_are_gymnax_s():
     ours = {name.removeprefix("gymnax/") for name in envs.names() if name.startswith("gymnax/")}
-    assert ours == set(gymnax.registered_envs) - {"MNISTBandit-bsuite"}
+    assert ours == set(gymnax.registered_envs) - set(GYMNAX_EXCLUDED)
+    assert set(GYMNAX_EXCLUDED) <= set(gymnax.registered_envs)
+
+
+def rows(table: str) -> list[list[str]]:
+    return [line.strip("| ").split(" | ") for line in table.splitlines()]
+
+
+def test_the_table_says_what_runs():
+    head, _, pole, images, broken = rows(
+        gymnax_table(["CartPole-v1", "MNISTBandit-bsuite", "NoSuch-v0"])
+    )
+    assert tuple(head) == COLUMNS
+    assert pole[:2] == ["CartPole-v1", "yes"]
+    assert pole[3] == "Discrete(n=2)"
+    assert int(pole[4]) > 3
+    assert images[:2] == ["MNISTBandit-bsuite", "no"]
+    assert "downloads the MNIST images" in images[-1]
+    assert "ValueError: unknown gymnax environment 'NoSuch-v0'" in broken[-1]
+
+
+@pytest.mark.slow
+def test_the_whole_table():
+    _, _, *found = rows(gymnax_table())
+    assert [row[0] for row in found] == [*GYMNAX_NAMES, *GYMNAX_EXCLUDED]
+    assert {row[0] for row in found if row[1] != "yes"} == set(GYMNAX_EXCLUDED)
+
+
+def test_mnist_runs_where_its_images_are(monkeypatch, tmp_path):
+    """With random images in the place of the download; one step, so it only ends."""
+    from gymnax.environments.bsuite import mnist
+
+    images = np.random.default_rng(0).integers(0, 128, (20, 28, 28)).astype(np.int8)
+    data = (images, np.arange(20) % 10), (images, np.arange(20) % 10)
+    monkeypatch.setattr(mnist.load_mnist, "load_mnist", lambda: data)
+    monkeypatch.setitem(gymnax.registration._registry, "FakeMNIST-tests", mnist.MNISTBandit)
+    monkeypatch.setattr(
+        gymnax.registration, "registered_envs", [*gymnax.registered_envs, "FakeMNIST-tests"]
+    )
+    monkeypatch.setattr(gymnax, "registered_envs", gymnax.registration.registered_envs)
+    env = envs.from_gymnax("FakeMNIST-tests")
+    _, (_, _, _, out) = rollout(env, env.default_params(), KEY)
+    assert set(np.unique(out[2])) == {-1.0, 1.0}
+    assert out[3].all() or out[4].all()
 
 
 def test_an_unknown_name_lists_the_nearest():

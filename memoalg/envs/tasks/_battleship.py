@@ -6,14 +6,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 
 from .._checks import int_in_range, vector_action
 from .._environment import AbstractEnvironment, Transition
 from ..spaces import Discrete, MultiDiscrete
 from ._battleship_picture import draw_battle
-from ._fleet import always_fits, place_fleet
-from ._grid import cell, first_cell
+from ._fleet import Fleet, add_ship, always_fits, cells_of, complete, empty_fleet
+from ._grid import bit, first_cell
 from ._levels import level_name
 
 SHIPS = (2, 3, 3, 4)
@@ -34,16 +34,18 @@ class BattleshipState(eqx.Module):
     """What is carried.
 
     Args:
-        ships: int8, 1 where a ship is.
-        guesses: int8, 1 where a shot was fired.
+        ships: int32, one word for each row: bit c of word r is set where the cell (r, c) is a ship's.
+        guesses: int32, likewise where a shot was fired.
         hits: int32, how many cells of ships were hit.
         time: int32, steps since the episode began.
+        following: the ships of the next episode, placed one a step while this one is played.
     """
 
-    ships: Int[Array, "size size"]
-    guesses: Int[Array, "size size"]
+    ships: Int[Array, " size"]
+    guesses: Int[Array, " size"]
     hits: Int[Array, ""]
     time: Int[Array, ""]
+    following: Fleet
 
 
 class Battleship(AbstractEnvironment[BattleshipState, BattleshipParams]):
@@ -74,7 +76,7 @@ class Battleship(AbstractEnvironment[BattleshipState, BattleshipParams]):
         >>> env.name
         'popgym/BattleshipMedium'
         >>> obs, state = env.reset(jax.random.key(0), env.default_params())
-        >>> int(obs), int(state.ships.sum())
+        >>> int(obs), int(jax.lax.population_count(state.ships).sum())
         (0, 12)
     """
 
@@ -115,11 +117,19 @@ class Battleship(AbstractEnvironment[BattleshipState, BattleshipParams]):
         self, key: PRNGKeyArray, params: BattleshipParams
     ) -> tuple[Int[Array, ""], BattleshipState]:
         """Place the ships."""
-        # float32 whatever x64 says: the same key gives the same board.
-        uniforms = jax.random.uniform(key, (len(self.ship_sizes),), jnp.float32)
-        ships = place_fleet(uniforms, self.size, self.ship_sizes)
-        zero = jnp.zeros((), jnp.int32)
-        return zero, BattleshipState(ships, jnp.zeros_like(ships), zero, zero)
+        fleet = complete(key, empty_fleet(self.size), self.ship_sizes, jnp.ones((), bool))
+        return self._begin(fleet)
+
+    def restart(
+        self,
+        key: PRNGKeyArray,
+        state: BattleshipState,
+        over: Bool[Array, ""],
+        params: BattleshipParams,
+    ) -> tuple[Int[Array, ""], BattleshipState]:
+        """Take the ships that were placed meanwhile."""
+        # An episode has more steps than there are ships, so only one that was cut is short of some.
+        return self._begin(complete(key, state.following, self.ship_sizes, over))
 
     def transition(
         self,
@@ -129,14 +139,20 @@ class Battleship(AbstractEnvironment[BattleshipState, BattleshipParams]):
         params: BattleshipParams,
     ) -> Transition[BattleshipState]:
         """Fire at one cell."""
-        here = cell(vector_action(action, "Battleship", 2), self.size)
-        hit = jnp.any(here & (state.ships > state.guesses))
+        here = bit(vector_action(action, "Battleship", 2), self.size)
+        hit = jnp.any(here & state.ships & ~state.guesses != 0)
         goal = sum(self.ship_sizes)
         miss = -1 / (params.max_steps - goal).astype(float)
         reward = jnp.where(hit, 1 / goal, miss).astype(float)
         shown = hit.astype(jnp.int32)
-        guesses = jnp.where(here, jnp.ones((), jnp.int8), state.guesses)
-        state = BattleshipState(state.ships, guesses, state.hits + shown, state.time + 1)
+        uniform = jax.random.uniform(key, (), jnp.float32)
+        state = BattleshipState(
+            ships=state.ships,
+            guesses=state.guesses | here,
+            hits=state.hits + shown,
+            time=state.time + 1,
+            following=add_ship(uniform, state.following, self.ship_sizes),
+        )
         return shown, state, reward, state.hits >= goal, state.time >= params.max_steps
 
     def observation_space(self, params: BattleshipParams) -> Discrete:
@@ -149,8 +165,13 @@ class Battleship(AbstractEnvironment[BattleshipState, BattleshipParams]):
 
     def oracle(self, state: BattleshipState, params: BattleshipParams) -> Int[Array, " 2"]:
         """The first cell of a ship that was not hit."""
-        return first_cell(state.ships > state.guesses)
+        return first_cell(cells_of(state.ships & ~state.guesses) == 1)
 
     def render(self, state: BattleshipState) -> UInt8[np.ndarray, "height width 3"]:
         """The board: ships, hits and misses."""
-        return draw_battle(np.asarray(state.ships), np.asarray(state.guesses))
+        return draw_battle(np.asarray(cells_of(state.ships)), np.asarray(cells_of(state.guesses)))
+
+    def _begin(self, fleet: Fleet) -> tuple[Int[Array, ""], BattleshipState]:
+        """The first observation of an episode with these ships."""
+        zero, none = jnp.zeros((), jnp.int32), empty_fleet(self.size)
+        return zero, BattleshipState(fleet.board, none.board, zero, zero, none)

@@ -10,6 +10,13 @@ def cell(action: Int[Array, " 2"], size: int) -> Bool[Array, "size size"]:
     return (places == action[0])[:, None] & (places == action[1])[None, :]
 
 
+def bit(action: Int[Array, " 2"], size: int) -> Int[Array, " size"]:
+    """The cell as a board of words: bit (column) of word (row); none outside of the board."""
+    rows = jnp.arange(size, dtype=jnp.int32)
+    column = jnp.where((action[1] >= 0) & (action[1] < size), 1 << (action[1] & 31), 0)
+    return jnp.where(rows == action[0], column, 0)
+
+
 def around(action: Int[Array, " 2"], size: int) -> Bool[Array, "size size"]:
     """True at (row, column) and the cells that touch it, corners too."""
     near = jnp.abs(jnp.arange(size, dtype=jnp.int32)[None, :] - action[:, None]) <= 1

@@ -1,14 +1,14 @@
 """Show whether an observation is the first of its episode."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, PyTree
 
-from .._environment import AbstractEnvironment, Params, State, Transition
+from .._environment import AbstractEnvironment, Params, State
 from ..spaces import AbstractSpace, Discrete
-from ._wrapper import AbstractWrapper, append_space, append_value
+from ._wrapper import AbstractObservationWrapper, append_space, append_value
 
 
-class EpisodeStart(AbstractWrapper[State, Params]):
+class EpisodeStart(AbstractObservationWrapper[State, Params]):
     """Append 1 to the first observation of an episode and 0 to all others.
 
     An observation `x` becomes `(x, flag)`, a tuple gets one more entry, a dict the key `"is_t0"`.
@@ -34,25 +34,12 @@ class EpisodeStart(AbstractWrapper[State, Params]):
 
     env: AbstractEnvironment[State, Params]
 
-    def reset(self, key: PRNGKeyArray, params: Params) -> tuple[PyTree[Array], State]:
-        """Append 1."""
-        observation, state = self.env.reset(key, params)
-        return append_value(observation, "is_t0", jnp.ones((), jnp.int32)), state
-
-    def transition(
-        self, key: PRNGKeyArray, state: State, action: PyTree[Array], params: Params
-    ) -> Transition[State]:
-        """Append 0."""
-        observation, state, reward, terminated, truncated = self.env.transition(
-            key, state, action, params
-        )
-        observation = append_value(observation, "is_t0", jnp.zeros((), jnp.int32))
-        return observation, state, reward, terminated, truncated
+    def show(
+        self, observation: PyTree[Array], action: PyTree[Array] | None, state: State, params: Params
+    ) -> PyTree[Array]:
+        """Append 1 where no action led here, else 0."""
+        return append_value(observation, "is_t0", jnp.asarray(action is None, jnp.int32))
 
     def observation_space(self, params: Params) -> AbstractSpace:
         """The wrapped space and `Discrete(2)`."""
         return append_space(self.env.observation_space(params), "is_t0", Discrete(2))
-
-    def action_space(self, params: Params) -> AbstractSpace:
-        """The wrapped environment's."""
-        return self.env.action_space(params)

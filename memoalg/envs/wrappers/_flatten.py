@@ -1,13 +1,13 @@
 """Show observations as flat vectors of floats."""
 
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PyTree
 
-from .._environment import AbstractEnvironment, Params, State, Transition
-from ..spaces import AbstractSpace, Box
-from ._wrapper import AbstractWrapper
+from .._environment import AbstractEnvironment, Params, State
+from ..spaces import Box
+from ._wrapper import AbstractObservationWrapper
 
 
-class Flatten(AbstractWrapper[State, Params]):
+class Flatten(AbstractObservationWrapper[State, Params]):
     """Encode every observation as one vector: one-hot for discrete parts, concatenated.
 
     Order and values are those of `gymnasium.spaces.flatten`. A vector of floats stays as it is.
@@ -15,7 +15,7 @@ class Flatten(AbstractWrapper[State, Params]):
     encodes it too.)
 
     Args:
-        env: the environment to wrap; this is the outermost wrapper.
+        env: the environment to wrap.
 
     Example:
         >>> import jax
@@ -28,26 +28,13 @@ class Flatten(AbstractWrapper[State, Params]):
 
     env: AbstractEnvironment[State, Params]
 
-    def reset(self, key: PRNGKeyArray, params: Params) -> tuple[Float[Array, " flat_size"], State]:
-        """Encode the first observation."""
-        observation, state = self.env.reset(key, params)
-        return self.env.observation_space(params).flatten(observation), state
-
-    def transition(
-        self, key: PRNGKeyArray, state: State, action: Array, params: Params
-    ) -> Transition[State]:
+    def show(
+        self, observation: PyTree[Array], action: PyTree[Array] | None, state: State, params: Params
+    ) -> Float[Array, " flat_size"]:
         """Encode the observation."""
-        observation, state, reward, terminated, truncated = self.env.transition(
-            key, state, action, params
-        )
-        observation = self.env.observation_space(params).flatten(observation)
-        return observation, state, reward, terminated, truncated
+        return self.env.observation_space(params).flatten(observation)
 
     def observation_space(self, params: Params) -> Box:
         """A vector; entries of discrete parts are in 0..1."""
         low, high = self.env.observation_space(params).flat_bounds()
         return Box(low, high, low.shape)
-
-    def action_space(self, params: Params) -> AbstractSpace:
-        """The wrapped environment's."""
-        return self.env.action_space(params)

@@ -2,14 +2,14 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, PyTree
 
-from .._environment import AbstractEnvironment, Params, State, Transition
+from .._environment import AbstractEnvironment, Params, State
 from ..spaces import AbstractSpace
-from ._wrapper import AbstractWrapper, append_space, append_value
+from ._wrapper import AbstractObservationWrapper, append_space, append_value
 
 
-class PreviousAction(AbstractWrapper[State, Params]):
+class PreviousAction(AbstractObservationWrapper[State, Params]):
     """Append the action that led to an observation; the first observation has the null action.
 
     An observation `x` becomes `(x, action)`, a tuple gets one more entry, a dict the key
@@ -36,34 +36,20 @@ class PreviousAction(AbstractWrapper[State, Params]):
 
     env: AbstractEnvironment[State, Params]
 
-    def reset(self, key: PRNGKeyArray, params: Params) -> tuple[PyTree[Array], State]:
-        """Begin with the null action."""
-        observation, state = self.env.reset(key, params)
-        return append_value(observation, "prev_action", self._null(params)), state
-
-    def transition(
-        self, key: PRNGKeyArray, state: State, action: PyTree[Array], params: Params
-    ) -> Transition[State]:
-        """Append this step's action."""
-        observation, state, reward, terminated, truncated = self.env.transition(
-            key, state, action, params
-        )
-        # In the null action's dtype: observations of reset and transition must agree.
-        shown = jax.tree.map(_like, action, self._null(params))
-        observation = append_value(observation, "prev_action", shown)
-        return observation, state, reward, terminated, truncated
+    def show(
+        self, observation: PyTree[Array], action: PyTree[Array] | None, state: State, params: Params
+    ) -> PyTree[Array]:
+        """Append the action; the null action where there is none."""
+        shown = self.action_space(params).null()
+        if action is not None:
+            # In the null action's dtype: observations of reset and transition must agree.
+            shown = jax.tree.map(_like, action, shown)
+        return append_value(observation, "prev_action", shown)
 
     def observation_space(self, params: Params) -> AbstractSpace:
         """The wrapped space and the action space."""
-        actions = self.env.action_space(params)
+        actions = self.action_space(params)
         return append_space(self.env.observation_space(params), "prev_action", actions)
-
-    def action_space(self, params: Params) -> AbstractSpace:
-        """The wrapped environment's."""
-        return self.env.action_space(params)
-
-    def _null(self, params: Params) -> PyTree[Array]:
-        return self.env.action_space(params).null()
 
 
 def _like(action: Array, null: Array) -> Array:
