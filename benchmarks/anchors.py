@@ -3,9 +3,9 @@
     python -m benchmarks.anchors [--only TEXT] [--episodes 4096] [--search 40]
 
 Prints one line for each id, to be pasted into the table. `random` plays uniformly; `optimal` is the
-task's own oracle, a policy that sees the state (or a better one, see `optimal`); `memoryless` is the best policy found that sees the
-last observation only: one that is written below, or for tasks without one the best of a
-cross-entropy search over policies that are linear in the flat observation. Each number is the mean
+task's own oracle, a policy that sees the state (or a better one, see `optimal`); `memoryless` is the
+best policy found that sees the last observation only: one that is written below, or for tasks
+without one the best of a cross-entropy search over policies that are linear in the flat observation. Each number is the mean
 of complete episodes, with its standard error. Where a formula gives a number exactly, the formula
 is what is printed, with error 0, and the mean that it replaces follows as a comment.
 """

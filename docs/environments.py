@@ -53,7 +53,7 @@ HEADER = [
 
 def slug(family: type) -> str:
     """The page's name: `RepeatFirst` -> `repeat-first`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", family.__name__).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", family.__name__).lower()
 
 
 def pages() -> dict[str, str]:
@@ -99,7 +99,7 @@ def page(suite: str, family: type, types: list[str]) -> str:
 
 
 def _types(family: Any) -> tuple[str, str]:
-    """The names of the state's and the parameters' classes."""
+    """The names of the classes of parameters and state."""
     env = family()
     params = env.default_params()
     _, state = jax.eval_shape(env.reset, jax.random.key(0), params)

@@ -31,6 +31,7 @@ SECTIONS = {
     "chunked": ("Outer-product memories on a CPU", "python benchmarks/chunked.py"),
     "layers": ("Whole layers on a CPU", "python benchmarks/layers.py"),
     "newton": ("Recurrent cells", "python benchmarks/newton.py"),
+    "environments": ("Environments on a CPU", "python benchmarks/environments.py"),
     "gpu_counts": (
         "Counted for a GPU",
         "memoalg bench gpu-counts, python benchmarks/gpu_counts.py",

@@ -32,7 +32,8 @@ class PPO:
 
     Args:
         env: An environment (`ma.envs.make`). One whose observation is not a flat float vector is
-            wrapped in `ma.envs.Flatten`.
+            wrapped in `ma.envs.Flatten`, one with several discrete actions in
+            `ma.envs.DiscreteAction`.
         params: The environment's parameters.
         agent: How to build the network.
         config: Hyper-parameters.
@@ -65,7 +66,7 @@ class PPO:
         _check_kind("env", self.env, envs.AbstractEnvironment)
         _check_kind("agent", self.agent, ActorCritic)
         _check_kind("config", self.config, PPOConfig)
-        object.__setattr__(self, "env", flattened(self.env, self.params))
+        object.__setattr__(self, "env", _fitted(self.env, self.params))
         template = eqx.filter_eval_shape(self._draw_network, jax.random.key(0))
         object.__setattr__(self, "template", template)
 
@@ -190,13 +191,14 @@ class PPO:
         return eqx.filter(self.template, _is_struct, inverse=True)
 
 
-def flattened(env: Any, params: Any) -> Any:
-    """The environment itself if it observes a flat float vector, else wrapped in `Flatten`."""
+def _fitted(env: Any, params: Any) -> Any:
+    """The environment with a flat float vector as observation and one action, wrapped if need be."""
     space = env.observation_space(params)
     flat = isinstance(space, envs.Box) and len(space.shape) == 1
-    if flat and jnp.issubdtype(space.dtype, jnp.floating):
-        return env
-    return envs.Flatten(env)
+    if not (flat and jnp.issubdtype(space.dtype, jnp.floating)):
+        env = envs.Flatten(env)
+    several = isinstance(env.action_space(params), envs.MultiDiscrete)
+    return envs.DiscreteAction(env) if several else env
 
 
 def _metrics(shared: SharedState, sums: EpisodeSums, parts: LossParts, batch: Batch) -> Metrics:

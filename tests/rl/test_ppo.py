@@ -208,6 +208,14 @@ def test_bounded_leaves_discrete_actions_alone():
     assert bounded(action, ma.envs.Discrete(3)) is action
 
 
+def test_several_actions_become_one():
+    env = ma.envs.MineSweeper()
+    algo = ma.rl.PPO(env, env.default_params(), AGENT, CONFIG)
+    assert algo.env.action_space(algo.params) == ma.envs.Discrete(16)
+    state = jax.eval_shape(algo.init, jax.random.key(0))
+    jax.eval_shape(algo.update, state)
+
+
 def test_an_index_observation_is_flattened():
     env, params = ma.envs.make("popgym/RepeatPreviousEasy")
     algo = ma.rl.PPO(env, params, AGENT, CONFIG)
