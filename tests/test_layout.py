@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "memoalg"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
-EXTRAS = ["gymnax", "popgym", "gymnasium", "matplotlib", "tyro", "rich", "hypothesis"]
+EXTRAS = ["gymnax", "popgym", "gymnasium", "matplotlib", "tyro", "rich", "hypothesis", "PIL"]
 
 # The concrete methods that a subclass may override, by the class that defines them.
 HOOKS = {

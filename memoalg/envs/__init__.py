@@ -5,6 +5,10 @@ from ._environment import AbstractEnvironment as AbstractEnvironment
 from ._gymnax import GymnaxEnvironment as GymnaxEnvironment
 from ._gymnax import from_gymnax as from_gymnax
 from ._gymnax_table import gymnax_table as gymnax_table
+from ._host import HostEnvironment as HostEnvironment
+from ._host import HostState as HostState
+from ._host_make import from_gymnasium as from_gymnasium
+from ._host_make import from_popgym as from_popgym
 from ._legacy import LegacyEnvironment as LegacyEnvironment
 from ._legacy import LegacyProtocol as LegacyProtocol
 from ._legacy import from_legacy as from_legacy

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from ._anchors import ANCHORS, Anchors
 from ._environment import AbstractEnvironment
 from ._gymnax import GYMNAX_NAMES, from_gymnax
+from ._host_make import from_gymnasium, from_popgym
 from .tasks import (
     Acrobot,
     Autoencode,
@@ -86,6 +87,12 @@ _FACTORIES: dict[str, Callable[[], AbstractEnvironment[Any, Any]]] = {
     for level, arguments in zip(LEVELS, vars(family)["levels"], strict=True)
 }
 
+_ELSEWHERE: dict[str, Callable[[str], Any]] = {
+    "gymnax": from_gymnax,
+    "gymnasium": from_gymnasium,
+    "popgym-host": from_popgym,
+}
+
 
 def names() -> tuple[str, ...]:
     """List every id that `make` knows.
@@ -101,18 +108,22 @@ def names() -> tuple[str, ...]:
     return (*_FACTORIES, *(f"gymnax/{name}" for name in GYMNAX_NAMES))
 
 
-def make(name: str) -> tuple[AbstractEnvironment[Any, Any], Any]:
+def make(name: str) -> tuple[Any, Any]:
     """Make an environment by its id; for other arguments call the task's constructor.
 
     Args:
         name: an id of `names()`, or `"gymnax/<id>"` for one that was registered with gymnax.
+            `"gymnasium/<id>"` and `"popgym-host/<name>"` run a single environment on the host: see
+            `from_gymnasium` and `from_popgym`, which make many.
 
     Returns:
-        `(env, params)`: the environment and its default parameters.
+        `(env, params)`: the environment, an `AbstractEnvironment` (on the host a
+        `HostEnvironment`), and its default parameters.
 
     Raises:
         ValueError: the id is unknown; the message lists the nearest ones.
-        ModuleNotFoundError: the id begins with `gymnax/` and gymnax is not installed.
+        ModuleNotFoundError: the id begins with `gymnax/` and gymnax is not installed; likewise for
+            what runs on the host.
 
     Example:
         >>> import memoalg.envs as envs
@@ -122,10 +133,11 @@ def make(name: str) -> tuple[AbstractEnvironment[Any, Any], Any]:
     """
     if not isinstance(name, str):
         raise TypeError(f"make(name) takes an environment's id as a string, got {name!r}")
+    suite, _, rest = name.partition("/")
     if name in _FACTORIES:
         env = _FACTORIES[name]()
-    elif name.startswith("gymnax/"):
-        env = from_gymnax(name.removeprefix("gymnax/"))
+    elif suite in _ELSEWHERE:
+        env = _ELSEWHERE[suite](rest)
     else:
         raise ValueError(_unknown(name, names()))
     return env, env.default_params()

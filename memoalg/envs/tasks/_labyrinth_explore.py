@@ -42,8 +42,9 @@ class LabyrinthExplore(AbstractEnvironment[LabyrinthState, LabyrinthParams]):
     first). In the first row or column of the grid the window begins at the border, with a row or
     column of walls after it: the agent is then not in its middle, as in the reference.
 
-    The maze of the next episode is built during the current one, one room a step, and finished in
-    time: every free cell is more steps than every room. (The reference gives up after
+    The maze of the next episode is built during the current one, one room a step: whoever visits
+    every cell has taken more steps than there are rooms. Where a short time limit came first, the
+    rest is built at the end. (The reference gives up after
     $(2n+1)^2$ jumps, which leaves a room out of 2 to 6 of 100,000 mazes; here every maze
     is finished.)
 

@@ -5,13 +5,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from .._canvas import BLACK, GREEN, ORANGE, SKY, VERMILION, WHITE, Canvas
+from .._canvas import BLACK, GREEN, ORANGE, PURPLE, SKY, VERMILION, WHITE, Canvas
 
 SIZE = 200  # px
 
 
 def draw_labyrinth(state: Any) -> UInt8[np.ndarray, "200 200 3"]:
-    """The maze from above: walls black, visited cells blue, start green, exit red, agent orange."""
+    """The maze from above: walls black, visited cells blue, start green, exit red, agent orange.
+
+    The frame is what the agent sees of it.
+    """
     free, explored = _cells(state.free), _cells(state.explored)
     side = free.shape[0]
     pixels = SIZE // side
@@ -24,6 +27,10 @@ def draw_labyrinth(state: Any) -> UInt8[np.ndarray, "200 200 3"]:
     for y, x in np.ndindex(side, side):
         left, top = margin + pixels * x, margin + pixels * y
         canvas.rectangle((left, top, left + pixels - 1, top + pixels - 1), str(colours[y, x]))
+    top, left = (margin + pixels * max(int(place) - 1, 0) for place in state.position)
+    bottom, right = (margin + pixels * min(int(place) + 2, side) for place in state.position)
+    frame = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    canvas.line(frame, PURPLE)
     y, x = (margin + pixels * (int(place) + 0.5) for place in state.position)
     canvas.circle((x, y), 0.35 * pixels, BLACK)
     canvas.circle((x, y), 0.35 * pixels - 1, ORANGE)
