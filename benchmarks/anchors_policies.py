@@ -45,28 +45,35 @@ def any_card_that_is_down(env: Any, params: Any) -> Reactive:
     return act
 
 
-# Left, right, up, down; the middle of the 3 x 3 view is cell 4.
-_CELL = np.array([3, 5, 1, 7])
-_TO_THE_RIGHT = np.array([2, 3, 1, 0])  # going left, the right hand is up
-_BACK = np.array([1, 0, 3, 2])
+# Left, right, up, down, as rows and columns.
+_WAYS = np.array([(0, -1), (0, 1), (-1, 0), (1, 0)], np.int32)
+_LEFT, _UP, _NONE, _WALL, _START = 0, 2, 4, 1, 2
+# By heading: to the right of it, ahead, to the left, back; without one, any.
+_BY_HAND = np.array([(2, 0, 3, 1), (3, 1, 2, 0), (1, 2, 0, 3), (0, 3, 1, 2), (0, 1, 2, 3)])
 
 
 def right_hand_on_the_wall(env: Any, params: Any) -> Reactive:
     """The last action is part of the observation: in a maze without cycles that is enough."""
 
     def act(key: Any, observation: Any) -> Any:
-        view, last = observation[:9], observation[9]
-        anywhere = jax.random.randint(key, (), 0, 4, jnp.int32)
-        heading = jnp.where(last < 4, last, anywhere)
-        right = jnp.asarray(_TO_THE_RIGHT, jnp.int32)[heading]
-        back, left = jnp.asarray(_BACK)[heading], jnp.asarray(_BACK)[right]
-        tries = jnp.stack([right, heading, left, back]).astype(jnp.int32)
-        is_free = view[jnp.asarray(_CELL)[tries]] != 1
-        chosen = tries[jnp.argmax(is_free)]
-        # On the border the view is not centred, so nothing is known.
-        return jnp.where((last == 4) | ~jnp.any(is_free), anywhere, chosen)
+        view, heading = jnp.reshape(observation[:9], (3, 3)), observation[9]
+        ways = jnp.asarray(_BY_HAND, jnp.int32)[heading]
+        cells = _place(view, heading) + jnp.asarray(_WAYS)[ways]
+        inside = jnp.all((cells >= 0) & (cells < 3), axis=1)
+        is_free = inside & (view[tuple(jnp.clip(cells, 0, 2).T)] != _WALL)
+        return ways[jnp.argmax(is_free)]
 
     return act
+
+
+def _place(view: Any, heading: Any) -> Any:
+    """Where the window shows the walker: in the middle, but at a start in the upper or left border."""
+    above = (view[0, 1] == _START) & jnp.all(view[2] == _WALL)
+    beside = (view[1, 0] == _START) & jnp.all(view[:, 2] == _WALL)
+    above &= (heading == _UP) | (heading == _NONE)
+    beside &= (heading == _LEFT) | (heading == _NONE)
+    row, column = jnp.where(above, 0, 1), jnp.where(beside & ~above, 0, 1)
+    return jnp.stack([row, column])
 
 
 REACTIVE: dict[str, Callable[[Any, Any], Reactive]] = {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.environments import pages
 from tests.pages import ROOT, Block, blocks_of
 
 PAGES = sorted(
@@ -77,6 +78,17 @@ def test_the_pictures_of_a_page_exist(page):
     assert pictures
     missing = [p for p in pictures if not ((ROOT / page).parent / p).is_file()]
     assert not missing
+
+
+def test_the_pages_of_the_environments_are_what_their_program_writes():
+    found = {path.name: path.read_text() for path in (ROOT / "docs/environments").glob("*.md")}
+    assert found == pages()
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    assert [name for name in found if f"environments/{name}" not in navigation] == []
+    pictures = [re.search(r"!\[[^\]]*\]\(([^)]+)\)", text) for text in found.values()]
+    shown = [ROOT / "docs/environments" / picture[1] for picture in pictures if picture]
+    assert len(shown) == len(found) - 1  # the table of all has none
+    assert all(path.is_file() for path in shown)
 
 
 @pytest.mark.parametrize("page", ["gallery", "performance"])

@@ -99,7 +99,9 @@ def from_popgym(
 
 def _unknown_popgym(name: str, ids: Mapping[str, str]) -> Exception:
     if name.startswith("Labyrinth") and not any(key.startswith("labyrinth") for key in ids):
-        return ModuleNotFoundError(f"popgym-host/{name} needs mazelib; pip install mazelib")
+        return ModuleNotFoundError(
+            f'popgym-host/{name} needs mazelib; pip install "memoalg[labyrinth]"'
+        )
     near = difflib.get_close_matches(name.lower(), ids, 5, 0.4) or list(ids)
     known = ", ".join(ids[key].removeprefix("popgym-").removesuffix("-v0") for key in near)
     return ValueError(f"unknown environment popgym-host/{name}; nearest: {known}")

@@ -17,7 +17,8 @@ def test_an_id_makes_the_environment_of_that_name(name):
 
 
 def test_ids_are_unique():
-    assert len(POPGYM_IDS) == 9
+    assert len(POPGYM_IDS) == 16 * 3
+    assert len([name for name in envs.names() if name.startswith("memory/")]) == 10 * 3
     assert len(set(envs.names())) == len(envs.names())
 
 
@@ -64,11 +65,9 @@ def test_a_score_without_anchors_is_explained():
         envs.normalised_score("gymnax/CartPole-v1", 1.0)
 
 
-@pytest.mark.parametrize(("decks", "level"), [(1, "Easy"), (8, "Medium"), (16, "Hard")])
-def test_the_memoryless_anchor_of_repeat_first(decks, level):
-    cards = 52 * decks
-    later = 2 * (cards / 4 - 1) / (cards - 1) - 1
-    expected = (1 + (cards - 2) * later) / (cards - 1)
-    assert envs.anchors(f"popgym/RepeatFirst{level}").memoryless == pytest.approx(
-        expected, abs=1e-6
-    )
+@pytest.mark.parametrize("name", ["gymnasium/CartPole-v1", "popgym-host/RepeatPreviousEasy"])
+def test_an_environment_on_the_host_has_a_name_too(name):
+    pytest.importorskip("popgym", exc_type=ImportError)
+    env, params = envs.make(name)
+    with env:
+        assert (env.name, env.num_envs, params) == (name, 1, None)
