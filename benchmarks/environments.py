@@ -40,7 +40,7 @@ def rollout(reset: Callable, step: Callable, sample: Callable) -> Callable:
         def body(state: Any, key: jax.Array) -> Any:
             state, (observation, reward) = jax.vmap(one)(jax.random.split(key, ENVIRONMENTS), state)
             # What a learner would read, reduced so that memory traffic is not what is measured.
-            return state, (observation.sum(), reward.sum())
+            return state, jax.tree.map(jax.numpy.sum, (observation, reward))
 
         return jax.lax.scan(body, state, jax.random.split(key, STEPS))
 
