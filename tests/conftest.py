@@ -6,7 +6,9 @@ hook (`addopts` in `pyproject.toml`); a test of what a *user* is told, who has n
 for the fixture `without_hook`.
 """
 
+import gc
 import os
+import resource
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # gymnasium and popgym may import pygame and matplotlib: neither needs a screen.
@@ -38,3 +40,15 @@ def without_hook():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+LARGE = 2_000_000  # kilobytes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_programs():
+    """Drops what was compiled once a process has grown large: it would go on to many gigabytes."""
+    yield
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > LARGE:
+        jax.clear_caches()
+        gc.collect()
