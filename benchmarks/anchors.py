@@ -154,7 +154,8 @@ def line(name: str, options: argparse.Namespace) -> str:
     if "memoryless" not in exact:
         measured["memoryless"] = memoryless(name, env, params, options)
     told = {part: Mean(exact[part], 0.0) if part in exact else measured[part] for part in PARTS}
-    values = ", ".join(f"{told[part].value:.6g}" for part in PARTS)
+    # A sum of float32 rewards is not exact in its sixth digit; a formula is.
+    values = ", ".join(f"{told[part].value:.{6 if part in exact else 5}g}" for part in PARTS)
     errors = ", ".join(f"{told[part].error:.2g}" for part in PARTS)
     seen = ", ".join(f"{part} {m.value:.4f} ± {m.error:.4f}" for part, m in measured.items())
     return f'    "{name}": Anchors({values}, ({errors})),  # measured: {seen}'

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.envs import dial_returns
+from benchmarks import anchors_dials
 
 Parts = dict[str, float]
 
@@ -93,27 +93,27 @@ def bandit(arms: int, length: int) -> Parts:
 
 def memory_chain(length: int) -> Parts:
     """Without memory the answer is a fair coin."""
-    return dial_returns.memory_chain(length)._asdict()
+    return anchors_dials.memory_chain(length)._asdict()
 
 
 def n_back(n: int, symbols: int, length: int) -> Parts:
     """Matches are independent of the present symbol."""
-    return dial_returns.n_back()._asdict()
+    return anchors_dials.n_back()._asdict()
 
 
 def t_maze(length: int) -> Parts:
     """Random: a walk between two walls until it turns."""
-    return dial_returns.t_maze(length, 10 * (length + 1))._asdict()
+    return anchors_dials.t_maze(length, 10 * (length + 1))._asdict()
 
 
 def trace_conditioning(interval: int, distractors: int) -> Parts:
     """Random: blinks half of the time."""
-    return dial_returns.trace_conditioning(interval, jitter=3)._asdict()
+    return anchors_dials.trace_conditioning(interval, jitter=3)._asdict()
 
 
 def room_memory(size: int) -> Parts:
     """Random: a walk on the map until it reaches the fork."""
-    return dial_returns.room_memory(size, 10 * (size + 10))._asdict()
+    return anchors_dials.room_memory(size, 10 * (size + 10))._asdict()
 
 
 def meta_bandit(arms: int, length: int) -> Parts:
@@ -122,7 +122,7 @@ def meta_bandit(arms: int, length: int) -> Parts:
     if arms > 2:
         return means
     rules = np.array(list(itertools.product((0, 1), repeat=5)))
-    return {**means, "memoryless": float(dial_returns.bandit_reactive(rules, length).max())}
+    return {**means, "memoryless": float(anchors_dials.bandit_reactive(rules, length).max())}
 
 
 def reaches_one(*arguments: object) -> Parts:

@@ -6,6 +6,7 @@ Pictures are of an episode that the task's oracle plays. A test compares the pag
 program would write.
 """
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from memoalg.envs._registry import SUITES
 
 FOLDER = Path(__file__).parent / "environments"
 PICTURES = Path(__file__).parent / "assets/environments"
+STEPS = {"TraceConditioning": 94}
+"""How far into its episode a picture is, where twelve steps show nothing."""
+
 LEVELS = ("Easy", "Medium", "Hard")
 
 TITLES = {
@@ -27,8 +31,9 @@ TITLES = {
     ),
     "memory": (
         "Tasks with a dial",
-        "How far does a memory reach? Each of these has a number that sets how long, or how much, has "
-        "to be held in mind.",
+        "How far does a memory reach? Each of these has an argument that sets how long, or how much, has "
+        "to be held in mind. In the classic control tasks it is `hidden`: Easy shows everything, Medium "
+        "hides the velocities, Hard adds noise.",
     ),
 }
 
@@ -36,12 +41,44 @@ HEAD = """# Environments
 
 Every task is a frozen module with one protocol
 ([`AbstractEnvironment`][memoalg.envs.AbstractEnvironment]), runs under `jit`, `vmap` and `scan`, and starts
-its next episode by itself. `memoalg envs` prints this table; `memoalg envs show ID` writes a GIF of an
-episode.
+its next episode by itself. `memoalg envs` lists them; `memoalg envs show ID` writes a GIF of an episode.
 
-Returns are means of whole, undiscounted episodes: of uniformly random actions, of the best policy
-known that sees the last observation only, and of one that sees the whole state (or the most that is
-possible).
+```python
+import jax
+import memoalg as ma
+
+env, params = ma.envs.make("popgym/BattleshipEasy")
+env = ma.envs.PreviousAction(env)  # Battleship and the bandits do not show where the shot went
+
+def step(state, key):
+    key_action, key_step = jax.random.split(key)
+    action = env.action_space(params).sample(key_action)
+    _, state, reward, terminated, truncated, _ = env.step(key_step, state, action, params)
+    return state, (reward, terminated | truncated)
+
+@jax.jit
+@jax.vmap
+def rollout(key):
+    key_reset, key = jax.random.split(key)
+    _, state = env.reset(key_reset, params)
+    return jax.lax.scan(step, state, jax.random.split(key, 128))[1]
+
+rewards, over = rollout(jax.random.split(jax.random.key(0), 512))  # (512, 128) each
+mean = rewards.sum() / over.sum()
+print(ma.envs.normalised_score("popgym/BattleshipEasy", mean))  # about 0: it plays at random
+```
+
+Other sizes than Easy, Medium and Hard are arguments of the classes: `ma.envs.TMaze(length=25)`. Numbers
+in `params` may change without a new program, `dataclasses.replace(params, length=jnp.int32(30))`, under
+`jax.vmap` too.
+[Wrappers](../api/envs.md#wrappers), [gymnax](../gymnax.md) and
+[environments on the host](../api/envs.md#on-the-host) are on the API page.
+
+In the tables, returns are means of whole, undiscounted episodes: `random` of uniformly random actions;
+`memoryless` of the best policy known that sees the last observation only; `optimal` of a policy that
+sees the whole state, or a proven maximum: an upper mark, which an agent cannot always reach. Where the
+last two are close, a task says little about memory: labyrinths can be walked with a hand on the wall,
+and velocities alone hold a pole.
 Standard errors are given where a number is not exact. `python -m benchmarks.anchors` computes them.
 """
 
@@ -90,6 +127,8 @@ def page(suite: str, family: type, types: list[str]) -> str:
         "",
         f"![A picture of {name}](../assets/environments/{name}.png)",
         "",
+        f"*{(inspect.getdoc(vars(family)['render']) or '').splitlines()[0]}*",
+        "",
         *HEADER,
         *rows,
         "",
@@ -127,14 +166,17 @@ def _short(space: envs.AbstractSpace) -> str:
     """A space in a few characters."""
     text = str(space).replace(", dtype=float32", "")
     if isinstance(space, envs.MultiDiscrete) and len(set(space.nvec)) == 1 and len(space.nvec) > 2:
-        text = f"{len(space.nvec)} × Discrete(n={space.nvec[0]})"
+        text = f"MultiDiscrete(({space.nvec[0]},) * {len(space.nvec)})"
     return f"`{text}`"
 
 
 def _number(value: float | None, error: float) -> str:
     if value is None:
         return ""
-    return f"{value:.3f}" if not error else f"{value:.3f} ± {error:.1g}"
+    # Exact numbers may need more digits than three; errors are rounded up.
+    if not error:
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+    return f"{value:.3f} ± {max(error, 0.001):.3f}"
 
 
 def draw(suite: str, family: type) -> None:
@@ -145,7 +187,7 @@ def draw(suite: str, family: type) -> None:
     key = jax.random.key(3)
     _, state = env.reset(key, params)
     transition = jax.jit(env.transition)
-    for t in range(12):
+    for t in range(STEPS.get(family.__name__, 12)):
         following = transition(jax.random.fold_in(key, t), state, env.oracle(state, params), params)
         if following[3] or following[4]:
             break

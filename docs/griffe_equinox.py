@@ -10,7 +10,7 @@ import griffe
 
 
 class EquinoxModules(griffe.Extension):
-    """Give every concrete `equinox.Module` without an `__init__` the one that equinox gives it."""
+    """Give concrete modules and named tuples without an `__init__` the one that they get."""
 
     def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
         """Called once the package is loaded."""
@@ -35,7 +35,7 @@ def _own_init(cls: griffe.Class) -> bool:
 
 def _is_module(cls: griffe.Class) -> bool:
     bases = [base for each in (cls, *cls.mro()) for base in each.bases]
-    return any("equinox.Module" in _path(base) for base in bases)
+    return any(_path(base).endswith(("equinox.Module", "NamedTuple")) for base in bases)
 
 
 def _path(base: str | griffe.Expr) -> str:
@@ -64,6 +64,7 @@ def _is_field(member: griffe.Object | griffe.Alias) -> bool:
         isinstance(member, griffe.Attribute)
         and member.annotation is not None
         and "property" not in member.labels
+        and "ClassVar" not in str(member.annotation)
         and "AbstractVar" not in str(member.annotation)
         and "init=False" not in str(member.value).replace(" ", "")
     )

@@ -29,10 +29,10 @@ HOOKS = {
     },
     "AbstractMemoroid": {"query", "initial_state"},
     "AbstractPrograms": {"batched"},
-    "AbstractEnvironment": {"restart", "report", "oracle", "render"},
+    "AbstractEnvironment": {"restart", "report", "describe", "oracle", "render"},
     "AbstractWrapper": {
         *("check", "inner_state", "inner_params", "default_params"),
-        *("observation_space", "action_space", "report", "oracle", "render"),
+        *("observation_space", "action_space", "report", "describe", "oracle", "render"),
     },
 }
 

@@ -11,6 +11,7 @@ from tyro.conf import Positional
 
 from memoalg import envs
 
+from ..envs._expect import require_environment
 from ._episode import Frame, Player, agent_player, oracle_player, play, random_player
 from ._errors import UsageError, told_as_usage
 from ._parse import parse
@@ -21,6 +22,8 @@ _CAPTION = 16  # pixels below a frame
 @dataclasses.dataclass(frozen=True)
 class Show:
     """Draw one episode of an environment: as a GIF, or as a sheet of frames where `out` is a PNG.
+
+    Below a frame: the step, the action that led to it, its reward, and the sum of rewards so far.
 
     Attributes:
         env: Id of the environment; `memoalg envs` lists them.
@@ -48,8 +51,12 @@ def show(argv: Sequence[str]) -> None:
     out = options.out or Path(f"{options.env.split('/')[-1]}.gif")
     if out.suffix not in (".gif", ".png"):
         raise UsageError(f"envs show: --out ends with .gif or .png, got {out}")
+    if not out.parent.is_dir():
+        raise UsageError(f"envs show: --out {out}: there is no folder {out.parent}")
     if min(options.steps, options.per_second, options.columns) < 1:
         raise UsageError("envs show: --steps, --per-second and --columns are at least 1")
+    if options.per_second > 100 or not 0 <= options.seed < 2**32:
+        raise UsageError("envs show: --per-second is at most 100, --seed from 0 to 4294967295")
     player = _player(options)
     with told_as_usage(NotImplementedError, ModuleNotFoundError):
         frames = play(player, jax.random.key(options.seed), options.steps)
@@ -68,22 +75,28 @@ def show(argv: Sequence[str]) -> None:
 def _player(options: Show) -> Player:
     with told_as_usage():
         env, params = envs.make(options.env)
+        require_environment("memoalg envs show", env)
     if options.policy == "random":
         return random_player(env, params)
     if options.policy == "oracle":
         return oracle_player(env, params)
-    return agent_player(Path(options.policy), options.env)
+    folder = Path(options.policy)
+    if not folder.is_dir():
+        raise UsageError(
+            f"envs show: --policy {folder} is neither random nor oracle nor the folder of a run"
+        )
+    return agent_player(folder, options.env)
 
 
 def _captioned(frame: Frame) -> Any:
-    """The picture with a line below it: step, action, reward and return so far."""
+    """The picture with a line below it: step, action, reward, and the return so far."""
     from PIL import Image, ImageDraw
 
     height, width, _ = frame.picture.shape
     whole = Image.new("RGB", (width, height + _CAPTION), "white")
     whole.paste(Image.fromarray(frame.picture), (0, 0))
-    text = f"{frame.step}: {frame.told}  {frame.reward:+.3f}  {frame.total:+.2f}"
-    ImageDraw.Draw(whole).text((2, height + 2), text if frame.step else "0", fill="black")
+    text = f"t={frame.step} a={frame.told} r={frame.reward:.3g} sum={frame.total:.3g}"
+    ImageDraw.Draw(whole).text((2, height + 2), text if frame.step else "t=0", fill="black")
     return whole
 
 

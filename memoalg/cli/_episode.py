@@ -103,8 +103,8 @@ def play(player: Player, key: PRNGKeyArray, steps: int) -> list[Frame]:
     observation, state = jax.jit(env.reset)(key_reset, params)
     act, transition = jax.jit(player.act), jax.jit(env.transition)
     frames, memory = [Frame(env.render(state))], player.memory
-    for step, key_step in enumerate(jax.random.split(key, steps), 1):
-        key_act, key_env = jax.random.split(key_step)
+    for step in range(1, steps + 1):
+        key_act, key_env = jax.random.split(jax.random.fold_in(key, step))
         memory, action = act(key_act, memory, observation, state, jnp.asarray(step == 1))
         observation, state, reward, *ends = transition(key_env, state, action, params)
         total, over = frames[-1].total + float(reward), any(map(bool, ends))

@@ -1,7 +1,6 @@
 """Checks of what a caller passes in; all of them run at construction or at trace time."""
 
 import math
-import operator
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,18 +9,21 @@ from jaxtyping import Array, Float, Int
 
 def int_in_range(value: object, what: str, low: int, high: int) -> int:
     """Return `value` as an int in `low..high`, or raise an error that names the argument."""
-    try:
-        number = operator.index(value)  # pyright: ignore[reportArgumentType]
-    except TypeError:
-        raise TypeError(f"{what} must be an int from {low} to {high}, got {value!r}") from None
-    if isinstance(value, bool) or not low <= number <= high:
+    # Python's own: a static field holds no arrays and no scalars of numpy.
+    if not isinstance(value, int):
+        raise TypeError(f"{what} must be an int from {low} to {high}, got {value!r}")
+    if isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{what} must be an int from {low} to {high}, got {value!r}")
-    return number
+    return value
 
 
 def float_in_range(value: object, what: str, low: float, high: float) -> float:
     """Return `value` as a float in `low..high`, or raise an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or isinstance(value, np.generic)
+    ):
         raise TypeError(f"{what} must be a number from {low:g} to {high:g}, got {value!r}")
     if not low <= value <= high or not math.isfinite(value):
         raise ValueError(f"{what} must be a number from {low:g} to {high:g}, got {value!r}")

@@ -27,7 +27,8 @@ class AbstractEnvironment(eqx.Module, Generic[State, Params]):
     An environment is a frozen module. Equal constructor arguments give equal environments with
     equal hashes, so it can be a static argument of `jax.jit` (or a pytree argument) and a second
     instance does not compile again. `step` is final; tasks and wrappers implement the others.
-    `restart`, `report`, `oracle` and `render` are hooks: an environment may leave them alone.
+    `restart`, `report`, `describe`, `oracle` and `render` are hooks: an environment may leave them
+    alone.
 
     Every leaf of the state, the observation and the reward is strongly typed, and its dtype is the
     same after `reset` and after `transition`, with x64 on or off.
@@ -114,6 +115,10 @@ class AbstractEnvironment(eqx.Module, Generic[State, Params]):
         """What `step` adds to `info`, from the state before a restart (hook; default: nothing)."""
         return {}
 
+    def describe(self, state: State) -> PyTree[Array]:
+        """What is hidden, as arrays of numbers: what `Markovian` shows (hook; default: the state)."""
+        return state
+
     def oracle(self, state: State, params: Params) -> PyTree[Array]:
         """The action of a good policy that sees the whole state (hook); what the anchors are made with.
 
@@ -145,7 +150,9 @@ class AbstractEnvironment(eqx.Module, Generic[State, Params]):
         Args:
             key: a random key.
             state: as returned by `reset` or `step`.
-            action: an element of `action_space(params)`.
+            action: an element of `action_space(params)`. Shape and dtype are checked; whether the value
+                is in the space is not (`action_space(params).contains(action)` tells), and one
+                that is not does some thing that is not documented.
             params: see `default_params`.
 
         Returns:

@@ -166,6 +166,8 @@ def from_gymnax(name: str) -> GymnaxEnvironment:
         (3,)
     """
     known = import_gymnax().registered_envs
+    if not isinstance(name, str):
+        raise TypeError(f"from_gymnax(name) takes gymnax's id as a string, got {name!r}")
     if name not in known:
         near = difflib.get_close_matches(name, known, 5, 0.4) or known
         raise ValueError(f"unknown gymnax environment {name!r}; nearest: {', '.join(near)}")

@@ -65,12 +65,12 @@ class HostEnvironment:
             self._observations = from_gymnasium_space(envs[0].observation_space)
             self._actions = from_gymnasium_space(envs[0].action_space)
             self.name = type(envs[0].unwrapped).__name__ if name is None else name
+            if len(set(map(id, envs))) < self.num_envs:
+                raise ValueError(
+                    f"{self.name}: the function returned the same environment twice; it must make a "
+                    f"new one at each call"
+                )
             undo.pop_all()
-        if len(set(map(id, envs))) < self.num_envs:
-            raise ValueError(
-                f"{self.name}: the function returned the same environment twice; it must make a new one at "
-                f"each call"
-            )
         self._batch = HostBatch(envs, self.name, self._observations, self._actions, self._dtype)
         # The same filter each time: logging keeps one.
         logging.getLogger("jax._src.callback").addFilter(_OWN_FAILURES)

@@ -46,6 +46,11 @@ def from_gymnasium(
         (3, 4)
     """
     gymnasium = _import_gymnasium()
+    if not isinstance(source, str) and not callable(source):
+        raise TypeError(
+            f"from_gymnasium takes an id or a function that makes an environment, got {source!r}; "
+            f"write lambda: gymnasium.make(...)"
+        )
     if not isinstance(source, str):
         if arguments:
             raise ValueError(
@@ -53,6 +58,7 @@ def from_gymnasium(
                 f"{source!r}, got arguments={dict(arguments)}"
             )
         return HostEnvironment(source, num_envs)
+    source = source.removeprefix("gymnasium/")
     # gymnasium's checker would look at the first steps of every environment again.
     make = functools.partial(gymnasium.make, source, disable_env_checker=True, **arguments)
     return HostEnvironment(make, num_envs, f"gymnasium/{source}")

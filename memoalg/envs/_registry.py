@@ -95,10 +95,11 @@ _ELSEWHERE: dict[str, Callable[[str], Any]] = {
 
 
 def names() -> tuple[str, ...]:
-    """List every id that `make` knows.
+    """List the ids of our own tasks and of gymnax's.
 
     Returns:
-        The ids: `"popgym/..."` are part of this package, `"gymnax/..."` need the `gymnax` extra.
+        The ids: `"popgym/..."` and `"memory/..."` are part of this package, `"gymnax/..."` need the
+        `gymnax` extra. (`make` also takes what runs on the host, which gymnasium lists.)
 
     Example:
         >>> import memoalg.envs as envs
@@ -160,9 +161,13 @@ def anchors(name: str) -> Anchors:
         >>> envs.anchors("popgym/RepeatPreviousEasy").random
         -0.5
     """
-    if name not in ANCHORS:
-        raise ValueError(_unknown(name, tuple(ANCHORS)))
-    return ANCHORS[name]
+    if not isinstance(name, str):
+        raise TypeError(f"anchors(name) takes an environment's id as a string, got {name!r}")
+    if name in ANCHORS:
+        return ANCHORS[name]
+    if name.partition("/")[0] in _ELSEWHERE:
+        raise ValueError(f"{name!r} has no anchors; the ids of {' and '.join(SUITES)} have")
+    raise ValueError(_unknown(name, tuple(ANCHORS)))
 
 
 def normalised_score(name: str, episode_return: Returns) -> Returns:
@@ -193,6 +198,6 @@ def _unknown(name: str, known: tuple[str, ...]) -> str:
     by_short = {k.split("/")[1].lower(): k for k in known}
     short = difflib.get_close_matches(name.split("/")[-1].lower(), by_short, 5, 0.5)
     if not short:
-        return f"unknown environment {name!r}; names() lists all {len(known)}, such as {known[0]!r}"
+        return f"unknown environment {name!r}; names() lists all, such as {known[0]!r}"
     near = ", ".join(by_short[s] for s in short)
     return f"unknown environment {name!r}; nearest: {near}. names() lists all"

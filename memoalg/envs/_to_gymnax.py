@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from .._tree import tree_where
 from ._checks import int_in_range
 from ._environment import AbstractEnvironment
+from ._expect import require_environment
 from ._gymnax_rules import import_gymnax
 from ._gymnax_spaces import from_gymnax_value, to_gymnax_space, to_gymnax_value
 from .spaces import Box, Discrete, MultiDiscrete
@@ -193,11 +194,7 @@ def to_gymnax(
         >>> env.action_space(env.default_params)
         Discrete(4, dtype=int32)
     """
-    if not isinstance(env, AbstractEnvironment):
-        raise TypeError(
-            f"to_gymnax(env) takes an environment, got {type(env).__name__}; make(...) returns the "
-            f"pair (env, params): pass the first of the two"
-        )
+    require_environment("to_gymnax(env)", env)
     int_in_range(max_steps, "to_gymnax(env, max_steps=...)", 1, NO_LIMIT)
     gymnax = import_gymnax()
     if name is not None:

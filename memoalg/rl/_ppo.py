@@ -10,6 +10,7 @@ import jax.tree_util as jtu
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from memoalg import envs
+from memoalg.envs._expect import require_environment
 
 from ._agent import ActorCritic, ActorCriticNetwork
 from ._config import PPOConfig
@@ -63,7 +64,7 @@ class PPO:
     template: PyTree = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        _check_kind("env", self.env, envs.AbstractEnvironment)
+        require_environment("PPO(env, ...)", self.env)
         _check_kind("agent", self.agent, ActorCritic)
         _check_kind("config", self.config, PPOConfig)
         object.__setattr__(self, "env", _fitted(self.env, self.params))
@@ -223,7 +224,7 @@ def _metrics(shared: SharedState, sums: EpisodeSums, parts: LossParts, batch: Ba
 def _check_kind(name: str, value: Any, kind: type) -> None:
     if not isinstance(value, kind):
         raise TypeError(
-            f"PPO: {name} must be a {kind.__name__}, not {type(value).__name__}; write "
+            f"PPO: {name} must be {kind.__name__}, not {type(value).__name__}; write "
             "env, params = ma.envs.make(...) and "
             "ma.rl.PPO(env, params, ma.rl.ActorCritic(...), ma.rl.PPOConfig(...))."
         )

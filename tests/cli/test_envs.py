@@ -61,7 +61,9 @@ WRONG = {
     "suffix": (f"{ENV} --out a.jpg", "--out ends with .gif or .png, got a.jpg"),
     "steps": (f"{ENV} --steps 0", "at least 1"),
     "unknown": ("popgym/RepeatPreviosEasy", "nearest: popgym/RepeatPreviousEasy"),
-    "no run": (f"{ENV} --policy nowhere", "nowhere does not exist"),
+    "no folder": (f"{ENV} --out nowhere/a.gif", "there is no folder nowhere"),
+    "on the host": ("gymnasium/CartPole-v1", "got a HostEnvironment; one that runs on the host"),
+    "no run": (f"{ENV} --policy nowhere", "neither random nor oracle nor the folder of a run"),
 }
 
 

@@ -169,7 +169,7 @@ BAD = {
     "no steps": (lambda: wrappers.TimeLimit(Serial(), 0), "from 1 to 2147483647, got 0"),
     "a pair": (
         lambda: wrappers.TimeLimit(envs.make("popgym/RepeatFirstEasy"), 3),  # pyright: ignore[reportArgumentType]
-        r"TimeLimit\(env\) takes an environment, got tuple",
+        r"TimeLimit\(env\) takes an environment, got a tuple",
     ),
 }
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import anchors_dials as exact
 from memoalg.envs.tasks._memory_chain import MemoryChain, MemoryChainState
 
-from . import dial_returns as exact
 from .dial_play import agrees, play
 from .task_kit import Faulty
 

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from benchmarks import anchors_dials as exact
 from memoalg.envs.tasks._meta_bandit import MetaBandit
 
-from . import dial_returns as exact
 from .dial_play import agrees, play
 
 SETTINGS = [(2, 20, "bernoulli"), (5, 50, "bernoulli"), (4, 30, "gaussian")]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks import anchors_dials as exact
 from memoalg.envs.tasks._n_back import NBack
 
-from . import dial_returns as exact
 from .dial_play import agrees, play
 from .task_kit import chi_squared, limit
 

@@ -231,7 +231,7 @@ BAD = {
     "mask of cards": (lambda: wrappers.Mask(envs.RepeatFirst(), (0,)), "a Box of floats"),
     "mask of a picture": (
         lambda: wrappers.Mask(Long(envs.Box(0.0, 1.0, (2, 4))), (0,)),
-        r"are vectors, got shape \(2, 4\); wrap it in Flatten first",
+        r"are vectors, got shape \(2, 4\)",
     ),
     "index": (lambda: wrappers.Mask(Serial(), (2,)), "every index must be an int from 0 to 1"),
     "below 0": (lambda: wrappers.Mask(Serial(), (-1,)), "got -1"),
@@ -244,7 +244,7 @@ BAD = {
     "other size": (lambda: wrappers.velocities_only(Long()), "got toys/CartPoleLong"),
     "no environment": (
         lambda: wrappers.positions_only("CartPole"),  # pyright: ignore[reportArgumentType]
-        r"positions_only\(env\) takes an environment, got str",
+        r"positions_only\(env\) takes an environment, got 'CartPole'; write make",
     ),
     "a key in the state": (
         lambda: wrappers.Markovian(Long(key_in_state=True)),

@@ -42,7 +42,7 @@ def test_an_unknown_id_lists_the_nearest(name):
 
 
 def test_an_id_that_is_like_nothing_says_where_all_are():
-    with pytest.raises(ValueError, match=r"names\(\) lists all \d+, such as 'popgym/"):
+    with pytest.raises(ValueError, match=r"names\(\) lists all, such as 'popgym/"):
         envs.make("qqqq")
 
 
@@ -61,7 +61,9 @@ def test_scores_are_zero_at_random_and_one_at_the_optimum(name):
 
 
 def test_a_score_without_anchors_is_explained():
-    with pytest.raises(ValueError, match="unknown environment 'gymnax/CartPole-v1'"):
+    with pytest.raises(
+        ValueError, match="'gymnax/CartPole-v1' has no anchors; the ids of popgym and"
+    ):
         envs.normalised_score("gymnax/CartPole-v1", 1.0)
 
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import anchors_dials as exact
 from memoalg.envs.tasks._room_memory import EAST, NORTH, SOUTH, WEST, RoomMemory, RoomMemoryState
 
-from . import dial_returns as exact
 from .dial_play import agrees, play
 from .task_kit import chi_squared, limit
 

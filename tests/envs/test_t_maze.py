@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import anchors_dials as exact
 from memoalg.envs.tasks._t_maze import EAST, NORTH, SOUTH, WEST, TMaze, TMazeState
 
-from . import dial_returns as exact
 from .dial_play import agrees, play
 
 KEY = jax.random.key(4)

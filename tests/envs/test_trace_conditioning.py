@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from benchmarks import anchors_dials as exact
 from memoalg.envs.tasks._trace_conditioning import TraceConditioning
 
-from . import dial_returns as exact
 from .dial_play import agrees, play
 from .task_kit import chi_squared, limit
 

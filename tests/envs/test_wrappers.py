@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import memoalg as ma
 import memoalg.envs as envs
 
 from .replay import Episode, cart_pole_state, deck_order, differences, play, record, with_order
@@ -187,8 +188,39 @@ def test_a_wrong_order_is_explained(case):
         wrap(envs.RepeatFirst())
 
 
+MISTAKEN = {
+    "id": ("popgym/BattleshipEasy", r"got 'popgym/BattleshipEasy'; write make\('popgym"),
+    "class": (envs.Battleship, r"got the class Battleship; make one: Battleship\(\)"),
+    "number": (3, "got an int; see AbstractEnvironment"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKEN)
+def test_what_is_no_environment_is_explained(case, without_hook):
+    value, message = MISTAKEN[case]
+    with pytest.raises(TypeError, match=message):
+        envs.Flatten(value)
+
+
+def test_the_board_is_shown_cell_by_cell():
+    """Not its bits, and not the next episode's."""
+    env = envs.Markovian(envs.Battleship(), full=True)
+    shown, state = env.reset(jax.random.key(0), env.default_params())
+    assert shown.shape == (2 * 64 + 2,)
+    assert int(shown[:64].sum()) == int(jax.lax.population_count(state.ships).sum()) == 12
+
+
+def test_a_normaliser_wants_its_own_parameters(without_hook):
+    env, params = envs.make("popgym/RepeatPreviousEasy")
+    whole = envs.NormaliseReward(env, ma.Moments(), 0.99)
+    with pytest.raises(
+        TypeError, match=r"Normalised, got RepeatPreviousParams; write params = env"
+    ):
+        whole.reset(jax.random.key(0), params)
+
+
 def test_wrapping_the_pair_is_explained(without_hook):
-    with pytest.raises(TypeError, match=r"got tuple; make\(\.\.\.\) returns the pair"):
+    with pytest.raises(TypeError, match=r"got a tuple; make\(\.\.\.\) returns the pair"):
         envs.Flatten(envs.make("popgym/RepeatFirstEasy"))  # pyright: ignore[reportArgumentType]
 
 

@@ -92,7 +92,9 @@ class Box(AbstractSpace):
 
     def contains(self, x: PyTree) -> Bool[Array, ""]:
         """Say whether `x` has this shape, a dtype that casts to this one, and is within bounds."""
-        if isinstance(x, tuple | list | dict | str) or x is None:
+        if not isinstance(x, int | float | np.generic | np.ndarray | jax.Array):
+            return outside()
+        if isinstance(x, np.ndarray | np.generic) and x.dtype.kind not in "biuf":
             return outside()
         x = jnp.asarray(x)
         if x.shape != self.shape or not np.can_cast(x.dtype, self.dtype):

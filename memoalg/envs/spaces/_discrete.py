@@ -80,6 +80,8 @@ def positive_int(value: object, what: str) -> int:
 
 def is_integer_array(x: Any, shape: tuple[int, ...]) -> bool:
     """Whether `x` is an array (or a number) of this shape with an integer dtype."""
-    if isinstance(x, tuple | list | dict | str) or x is None:
+    if not isinstance(x, int | np.integer | np.ndarray | jax.Array):
+        return False
+    if isinstance(x, int) and not -(2**31) <= x < 2**31:
         return False
     return jnp.shape(x) == shape and jnp.issubdtype(jnp.result_type(x), jnp.integer)

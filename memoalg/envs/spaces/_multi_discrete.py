@@ -54,8 +54,9 @@ class MultiDiscrete(AbstractSpace):
         """Say whether `x` is an integer vector of the right length with every entry in range."""
         if not is_integer_array(x, self.shape):
             return outside()
-        x = jnp.asarray(x)
-        return jnp.all((x >= 0) & (x < jnp.array(self.nvec, x.dtype)))
+        # Above 32 bits is outside; a smaller dtype than the sizes need is no reason to be.
+        x = jnp.asarray(np.clip(x, -1, 2**31 - 1) if isinstance(x, np.ndarray) else x)
+        return jnp.all((x >= 0) & (x.astype(jnp.int32) < jnp.array(self.nvec, jnp.int32)))
 
     def null(self) -> Int[Array, " entries"]:
         """Zeros."""

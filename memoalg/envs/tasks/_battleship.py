@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree, UInt8
 
 from .._checks import int_in_range, vector_action
 from .._environment import AbstractEnvironment, Transition
@@ -166,6 +166,10 @@ class Battleship(AbstractEnvironment[BattleshipState, BattleshipParams]):
     def oracle(self, state: BattleshipState, params: BattleshipParams) -> Int[Array, " 2"]:
         """The first cell of a ship that was not hit."""
         return first_cell(cells_of(state.ships & ~state.guesses) == 1)
+
+    def describe(self, state: BattleshipState) -> PyTree[Array]:
+        """Ships and guesses as cells, hits and time; the next episode's ships are left out."""
+        return cells_of(state.ships), cells_of(state.guesses), state.hits, state.time
 
     def render(self, state: BattleshipState) -> UInt8[np.ndarray, "height width 3"]:
         """The board: ships, hits and misses."""

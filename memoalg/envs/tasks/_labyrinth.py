@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
 from .._checks import int_in_range
 from ..spaces import MultiDiscrete
@@ -124,6 +124,15 @@ def walk(
         state.time + 1,
         add_rooms(uniforms, state.following),
     )
+
+
+def describe(state: LabyrinthState) -> PyTree[Array]:
+    """What is true of the maze that is walked: grids as cells, int32."""
+    columns = jnp.arange(state.free.shape[0], dtype=jnp.int32)
+    free, explored = (
+        (grid[:, None] >> columns[None, :]) & 1 for grid in (state.free, state.explored)
+    )
+    return free, explored, state.position, state.start, state.goal, state.time
 
 
 def observe(state: LabyrinthState, action: Int[Array, ""]) -> Int[Array, " 10"]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree, UInt8
 
 from .._checks import discrete_action
 from .._environment import AbstractEnvironment, Transition
@@ -15,6 +15,7 @@ from ._labyrinth import (
     LabyrinthState,
     check_arguments,
     default_params,
+    describe,
     new_labyrinth,
     next_labyrinth,
     no_action,
@@ -132,6 +133,10 @@ class LabyrinthEscape(AbstractEnvironment[LabyrinthState, LabyrinthParams]):
         """A step on the shortest way to the exit."""
         exit_only = add_cell(jnp.zeros_like(state.free), state.goal[0], state.goal[1])
         return towards(state.free, exit_only, state.position[0], state.position[1])
+
+    def describe(self, state: LabyrinthState) -> PyTree[Array]:
+        """Free and explored cells, places and time; the next episode's maze is left out."""
+        return describe(state)
 
     def render(self, state: LabyrinthState) -> UInt8[np.ndarray, "height width 3"]:
         """The maze from above, with the cells that were visited and the window."""

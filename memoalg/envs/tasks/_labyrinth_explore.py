@@ -5,7 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree, UInt8
 
 from .._checks import discrete_action
 from .._environment import AbstractEnvironment, Transition
@@ -16,6 +16,7 @@ from ._labyrinth import (
     LabyrinthState,
     check_arguments,
     default_params,
+    describe,
     new_labyrinth,
     next_labyrinth,
     no_action,
@@ -135,6 +136,10 @@ class LabyrinthExplore(AbstractEnvironment[LabyrinthState, LabyrinthParams]):
         """A step on a shortest way to the nearest cell that was not visited."""
         unseen = state.free & ~state.explored
         return towards(state.free, unseen, state.position[0], state.position[1])
+
+    def describe(self, state: LabyrinthState) -> PyTree[Array]:
+        """Free and explored cells, places and time; the next episode's maze is left out."""
+        return describe(state)
 
     def render(self, state: LabyrinthState) -> UInt8[np.ndarray, "height width 3"]:
         """The maze from above, with the cells that were visited and the window."""

@@ -9,4 +9,4 @@ def level_name(
     """`popgym/RepeatFirstEasy` where the arguments are those of a level, else a call's text."""
     if arguments in levels:
         return f"{suite}/{family}{LEVELS[levels.index(arguments)]}"
-    return f"{suite}/{family}({', '.join(map(str, arguments))})"
+    return f"{suite}/{family}({', '.join(map(repr, arguments))})"

@@ -24,7 +24,7 @@ def draw_n_back(
         canvas.rectangle((x - 12, 38, x + 12, 72), fill, GREY if age <= time else None, round=4)
         if age <= time:
             canvas.text((x, 55), _letter(int(shown[age])), 16, BLACK)
-    canvas.text((120, 18), f"same as {n} steps ago?")
+    canvas.text((120, 18), f"same as {n} step{'s' if n > 1 else ''} ago?")
     answer = "no question yet" if time < n else "yes" if shown[0] == shown[-1] else "no"
     canvas.text((120, 98), answer, 14)
     return canvas.image()

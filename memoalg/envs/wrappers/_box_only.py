@@ -23,7 +23,6 @@ def require_box(space: AbstractSpace, what: str, *, vector: bool = False) -> Box
         )
     if vector and len(space.shape) != 1:
         raise TypeError(
-            f"{what} takes an environment whose observations are vectors, got shape {space.shape}; "
-            f"wrap it in Flatten first"
+            f"{what} takes an environment whose observations are vectors, got shape {space.shape}"
         )
     return space

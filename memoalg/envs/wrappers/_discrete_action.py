@@ -88,12 +88,14 @@ def _sizes(space: AbstractSpace) -> tuple[int, ...]:
 
 
 def _unravel(space: AbstractSpace, index: Int[Array, ""]) -> PyTree[Array]:
-    """The space's element with this index."""
+    """The space's element with this index; an index outside gives parts of -1, which are outside."""
     if isinstance(space, Discrete):
         return index
     parts: list[Array] = []
-    for size in reversed(_sizes(space)):
-        parts.insert(0, index % size)
+    sizes = _sizes(space)
+    inside = (index >= 0) & (index < math.prod(sizes))
+    for size in reversed(sizes):
+        parts.insert(0, jnp.where(inside, index % size, -1))
         index = index // size
     return tuple(parts) if isinstance(space, Tuple) else jnp.stack(parts)
 

@@ -18,9 +18,11 @@ from ._wrapper import AbstractObservationWrapper
 class Markovian(AbstractObservationWrapper[State, Params]):
     """Show the environment's whole state, beside the observation or instead of it.
 
-    The state is one vector of default floats: all its leaves in the order of `jax.tree.leaves`, each
-    in row-major order. Integers above 2**24 are rounded in float32. With it the task needs no
-    memory, so that what a memoryless agent still lacks is not a matter of remembering.
+    The state is one vector of default floats: all leaves of what the environment's `describe` says,
+    in the order of `jax.tree.leaves`, each in row-major order. With it the task needs no memory. The
+    numbers are raw, counts and times among them: scale them (`NormaliseObservation`) before a
+    network's failure is read as anything else. What a task draws late, as the card games do, is not
+    in its state before it is drawn.
 
     Args:
         env: the environment to wrap, in its `TimeLimit` and `StickyAction` where it has them.
@@ -57,7 +59,7 @@ class Markovian(AbstractObservationWrapper[State, Params]):
         self, observation: PyTree[Array], action: PyTree[Array] | None, state: State, params: Params
     ) -> PyTree[Array]:
         """The state, with the observation or alone."""
-        vector = _vector(state)
+        vector = _vector(self.env.describe(state))
         return vector if self.full else {"obs": observation, "state": vector}
 
     def observation_space(self, params: Params) -> AbstractSpace:
@@ -69,6 +71,7 @@ class Markovian(AbstractObservationWrapper[State, Params]):
 
     def _size(self, params: Params) -> int:
         _, state = jax.eval_shape(self.env.reset, jax.random.key(0), params)
+        state = jax.eval_shape(self.env.describe, state)
         for path, leaf in jtu.tree_leaves_with_path(state):
             if not _is_number(leaf):
                 raise TypeError(

@@ -9,6 +9,7 @@ from jaxtyping import Array, PyTree, Shaped
 
 from .._checks import int_in_range
 from .._environment import AbstractEnvironment, Params, State
+from .._expect import require_environment
 from ..spaces import Box
 from ._box_only import require_box
 from ._wrapper import AbstractObservationWrapper
@@ -53,7 +54,7 @@ class Mask(AbstractObservationWrapper[State, Params]):
         space = require_box(self._space(self.default_params()), "Mask(env, indices)", vector=True)
         last = space.shape[0] - 1
         for index in self.indices:
-            int_in_range(index, "Mask(env, indices): every index", 0, last)
+            int_in_range(index, "Mask(indices=...): every index", 0, last)
         if not self.indices or len(set(self.indices)) < len(self.indices):
             raise ValueError(
                 f"Mask(env, indices) takes at least one index, each once, got {self.indices}"
@@ -126,8 +127,7 @@ def velocities_only(env: AbstractEnvironment[State, Params]) -> Mask[State, Para
 
 def _classic(env: AbstractEnvironment, what: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The entries of positions and of velocities, found by the name."""
-    if not isinstance(env, AbstractEnvironment):
-        raise TypeError(f"{what}(env) takes an environment, got {type(env).__name__}")
+    require_environment(f"{what}(env)", env)
     # "gymnax/CartPole-v1", "suite/CartPoleEasy", "CartPole(max_steps=3)"; not "StatelessCartPole".
     found = re.match(r"[A-Z][a-zA-Z]*?(?=-v\d|Easy|Medium|Hard|\(|$)", env.name.split("/")[-1])
     places = CLASSIC.get(found.group() if found else "")

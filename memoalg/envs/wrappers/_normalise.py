@@ -91,6 +91,11 @@ class AbstractNormaliser(
 
     def inner_params(self, params: Normalised[Params]) -> Params:
         """`params.inner`."""
+        if not isinstance(params, Normalised):
+            raise TypeError(
+                f"{type(self).__name__} takes its own parameters, Normalised, got "
+                f"{type(params).__name__}; write params = env.default_params() after wrapping"
+            )
         return params.inner
 
     def default_params(self) -> Normalised[Params]:

@@ -50,13 +50,13 @@ class NormaliseObservation(AbstractNormaliser[State, None, Params]):
 
     def check(self) -> None:
         """Refuse other observations, and moments that do not fit them."""
-        float_in_range(self.clip, "NormaliseObservation(env, moments, clip=...)", 1e-6, 1e6)
+        float_in_range(self.clip, "NormaliseObservation(clip=...)", 1e-6, 1e6)
         shape = self._inner_space(self.env.default_params()).shape
         check_moments(self.moments, shape, "NormaliseObservation(env, moments)")
 
     def observation_space(self, params: Normalised[Params]) -> Box:
         """The clipped range, and the wrapped space, which is shown while there are no statistics."""
-        space = self._inner_space(params.inner)
+        space = self._inner_space(self.inner_params(params))
         low, high = np.minimum(space.low, -self.clip), np.maximum(space.high, self.clip)
         return Box(low, high, space.shape, space.dtype)
 
@@ -64,7 +64,7 @@ class NormaliseObservation(AbstractNormaliser[State, None, Params]):
         self, key: PRNGKeyArray, params: Normalised[Params]
     ) -> tuple[Float[Array, "*shape"], Carry[State]]:
         """Begin an episode with nothing gathered but its first observation."""
-        observation, inner = self.env.reset(key, params.inner)
+        observation, inner = self.env.reset(key, self.inner_params(params))
         return self._see(observation, inner, self.moments.identity(), params)
 
     def restart(
@@ -75,7 +75,7 @@ class NormaliseObservation(AbstractNormaliser[State, None, Params]):
         params: Normalised[Params],
     ) -> tuple[Float[Array, "*shape"], Carry[State]]:
         """Begin the next episode and keep what was gathered."""
-        observation, inner = self.env.restart(key, state.inner, over, params.inner)
+        observation, inner = self.env.restart(key, state.inner, over, self.inner_params(params))
         return self._see(observation, inner, state.own.statistics, params)
 
     def transition(
@@ -87,7 +87,7 @@ class NormaliseObservation(AbstractNormaliser[State, None, Params]):
     ) -> Transition[Carry[State]]:
         """Advance one step."""
         observation, inner, reward, terminated, truncated = self.env.transition(
-            key, state.inner, action, params.inner
+            key, state.inner, action, self.inner_params(params)
         )
         shown, carried = self._see(observation, inner, state.own.statistics, params)
         return shown, carried, reward, terminated, truncated

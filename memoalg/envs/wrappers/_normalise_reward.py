@@ -56,15 +56,15 @@ class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
 
     def check(self) -> None:
         """Refuse numbers out of range, and moments that are not of scalars."""
-        float_in_range(self.discount, "NormaliseReward(env, moments, discount)", 0.0, 1.0)
-        float_in_range(self.clip, "NormaliseReward(env, moments, discount, clip=...)", 1e-6, 1e6)
+        float_in_range(self.discount, "NormaliseReward(discount=...)", 0.0, 1.0)
+        float_in_range(self.clip, "NormaliseReward(clip=...)", 1e-6, 1e6)
         check_moments(self.moments, (), "NormaliseReward(env, moments, discount)")
 
     def reset(
         self, key: PRNGKeyArray, params: Normalised[Params]
     ) -> tuple[PyTree[Array], Carry[State]]:
         """Begin an episode with nothing gathered."""
-        observation, inner = self.env.reset(key, params.inner)
+        observation, inner = self.env.reset(key, self.inner_params(params))
         own = Gathered(self.moments.identity(), jnp.zeros((), float))
         return observation, Wrapped(inner, own)
 
@@ -76,7 +76,7 @@ class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
         params: Normalised[Params],
     ) -> tuple[PyTree[Array], Carry[State]]:
         """Begin the next episode: the return is 0 again, what was gathered is kept."""
-        observation, inner = self.env.restart(key, state.inner, over, params.inner)
+        observation, inner = self.env.restart(key, state.inner, over, self.inner_params(params))
         own = Gathered(state.own.statistics, jnp.zeros((), float))
         return observation, Wrapped(inner, own)
 
@@ -89,7 +89,7 @@ class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
     ) -> Transition[Carry[State]]:
         """Advance one step."""
         observation, inner, reward, terminated, truncated = self.env.transition(
-            key, state.inner, action, params.inner
+            key, state.inner, action, self.inner_params(params)
         )
         running = self.discount * state.own.running + reward
         own = Gathered(self.gather(state.own.statistics, running), running)

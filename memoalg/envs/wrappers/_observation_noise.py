@@ -42,7 +42,7 @@ class ObservationNoise(AbstractWrapper[State, Params]):
 
     def check(self) -> None:
         """Refuse observations that are no floats."""
-        float_in_range(self.std, "ObservationNoise(env, std)", 0.0, 1e6)
+        float_in_range(self.std, "ObservationNoise(std=...)", 0.0, 1e6)
         self.observation_space(self.default_params())
 
     def observation_space(self, params: Params) -> Box:

@@ -58,7 +58,7 @@ class StickyAction(AbstractEpisodeWrapper[State, LastAction, Params]):
 
     def check(self) -> None:
         """Refuse what is no probability."""
-        float_in_range(self.probability, "StickyAction(env, probability)", 0.0, 1.0)
+        float_in_range(self.probability, "StickyAction(probability=...)", 0.0, 1.0)
 
     def begin(self, params: Params) -> LastAction:
         """Nothing to repeat."""
@@ -72,7 +72,7 @@ class StickyAction(AbstractEpisodeWrapper[State, LastAction, Params]):
         params: Params,
     ) -> Transition[Wrapped[State, LastAction]]:
         """Advance by the previous action or by this one."""
-        again = jax.random.bernoulli(jax.random.fold_in(key, STICKY), self.probability)
+        again = jax.random.bernoulli(jax.random.fold_in(key, STICKY), float(self.probability))
         action = _as_strong(action, state.own.action)
         done = tree_where(again & state.own.exists, state.own.action, action)
         observation, inner, reward, terminated, truncated = self.env.transition(

@@ -39,7 +39,7 @@ class TimeLimit(AbstractEpisodeWrapper[State, Int[Array, ""], Params]):
 
     def check(self) -> None:
         """Refuse what is no number of steps."""
-        int_in_range(self.max_steps, "TimeLimit(env, max_steps)", 1, 2**31 - 1)
+        int_in_range(self.max_steps, "TimeLimit(max_steps=...)", 1, 2**31 - 1)
 
     def begin(self, params: Params) -> Int[Array, ""]:
         """No steps yet."""

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, PRNGKeyArray, PyTree, UInt8
 
 from .._environment import AbstractEnvironment, Params, State, Transition
+from .._expect import require_environment
 from ..spaces import AbstractSpace, Dict, Tuple
 from ._order import check_order
 
@@ -50,11 +51,7 @@ class AbstractWrapper(AbstractEnvironment[State, Params]):
     env: eqx.AbstractVar[AbstractEnvironment[Any, Any]]
 
     def __check_init__(self):
-        if not isinstance(self.env, AbstractEnvironment):
-            raise TypeError(
-                f"{type(self).__name__}(env) takes an environment, got {type(self.env).__name__}; "
-                f"make(...) returns the pair (env, params): wrap the first of the two"
-            )
+        require_environment(f"{type(self).__name__}(env)", self.env)
         check_order(type(self).__name__, _names_inside(self.env))
         self.check()
 
@@ -99,6 +96,11 @@ class AbstractWrapper(AbstractEnvironment[State, Params]):
     def oracle(self, state: State, params: Params) -> PyTree[Array]:
         """The wrapped environment's (hook)."""
         return self.env.oracle(self.inner_state(state), self.inner_params(params))
+
+    def describe(self, state: State) -> PyTree[Array]:
+        """The wrapped environment's, and what this one carries beside it (hook)."""
+        inner = self.env.describe(self.inner_state(state))
+        return (inner, state.own) if isinstance(state, Wrapped) else inner
 
     def render(self, state: State) -> UInt8[np.ndarray, "height width 3"]:
         """The wrapped environment's (hook)."""
