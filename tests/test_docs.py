@@ -17,7 +17,8 @@ from tests.pages import ROOT, Block, blocks_of
 
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md")]
+    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/devdocs/*.md")]
+    + [ROOT / "docs/environments/index.md"]
     if "```py" in path.read_text()
 )
 EXAMPLES = sorted(ROOT.glob("examples/*.py"))
