@@ -15,10 +15,10 @@ import pytest
 from docs.environments import pages
 from tests.pages import ROOT, Block, blocks_of
 
+FOLDERS = ("docs/*.md", "docs/devdocs/*.md", "docs/environments/*.md")
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("docs/devdocs/*.md")]
-    + [ROOT / "docs/environments/index.md"]
+    for path in [ROOT / "README.md", *(path for folder in FOLDERS for path in ROOT.glob(folder))]
     if "```py" in path.read_text()
 )
 EXAMPLES = sorted(ROOT.glob("examples/*.py"))
