@@ -43,7 +43,7 @@ def test_a_level_has_its_name(setting):
         (MemoryChain(7), "memory/MemoryChain(7)"),
         (MemoryChain(10, 2), "memory/MemoryChain(10, 2, False)"),
         (TMaze(10, 50), "memory/TMaze(10, 50)"),
-        (MetaBandit(2, 100, "gaussian"), "memory/MetaBandit(2, 100, gaussian)"),
+        (MetaBandit(2, 100, "gaussian"), "memory/MetaBandit(2, 100, 'gaussian')"),
         (RoomMemory(5, 5), "memory/RoomMemory(5, 5, None)"),
         (TraceConditioning(10, 0, 0), "memory/TraceConditioning(10, 0, 0, 10)"),
     ],

@@ -315,7 +315,7 @@ def test_the_end_is_in_the_state():
 
 
 BAD = {
-    "a pair": (lambda: to_gymnax(envs.make("popgym/RepeatFirstEasy")), "environment, got tuple"),  # pyright: ignore[reportArgumentType]
+    "a pair": (lambda: to_gymnax(envs.make("popgym/RepeatFirstEasy")), "environment, got a tuple"),  # pyright: ignore[reportArgumentType]
     "no steps": (lambda: to_gymnax(Serial(), max_steps=0), "max_steps=.* from 1 to 2147483647"),
 }
 

@@ -304,16 +304,18 @@ def test_an_impossible_agent(agent, error, message, without_hook):
 
 
 def test_arguments_in_the_wrong_place(without_hook):
-    with pytest.raises(TypeError, match="agent must be a ActorCritic, not PPOConfig"):
+    with pytest.raises(TypeError, match="agent must be ActorCritic, not PPOConfig"):
         ma.rl.PPO(Ticker(), None, CONFIG, AGENT)
-    with pytest.raises(TypeError, match="env must be a AbstractEnvironment, not tuple"):
+    with pytest.raises(
+        TypeError, match=r"PPO\(env, \.\.\.\) takes an environment, got a tuple; make"
+    ):
         ma.rl.PPO((Ticker(), None), None)
 
 
 def test_an_action_space_that_is_not_supported():
     class Grid(Ticker):
         def action_space(self, params):
-            return ma.envs.MultiDiscrete((2, 3))
+            return ma.envs.Tuple((ma.envs.Discrete(2), ma.envs.Box(0.0, 1.0)))
 
-    with pytest.raises(TypeError, match="must be Discrete or Box, not MultiDiscrete"):
+    with pytest.raises(TypeError, match="must be Discrete or Box, not Tuple"):
         ma.rl.PPO(Grid(), None, AGENT, CONFIG)
