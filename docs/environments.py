@@ -127,7 +127,7 @@ def page(suite: str, family: type, types: list[str]) -> str:
         "",
         f"![A picture of {name}](../assets/environments/{name}.png)",
         "",
-        f"*{(inspect.getdoc(vars(family)['render']) or '').splitlines()[0]}*",
+        f"*{(inspect.getdoc(family.render) or '').splitlines()[0]}*",
         "",
         *HEADER,
         *rows,

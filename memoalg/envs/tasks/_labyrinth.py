@@ -1,13 +1,19 @@
 """What the two labyrinth tasks share: the walk, the view, and the maze that is built meanwhile."""
 
+from abc import abstractmethod
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
+import numpy as np
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree, UInt8
 
 from .._checks import int_in_range
-from ..spaces import MultiDiscrete
+from .._environment import AbstractEnvironment, Transition
+from ..spaces import Discrete, MultiDiscrete
 from ._hunt_and_kill import Construction, add_rooms, begin, choose, finish, num_rooms
+from ._labyrinth_picture import draw_labyrinth
+from ._levels import level_name
 from ._maze import MAX_SIDE, add_cell, bit, has_cell, row_at
 
 FREE, WALL, START, GOAL, HIDDEN = range(5)
@@ -46,19 +52,81 @@ class LabyrinthState(eqx.Module):
     following: Construction
 
 
-def check_arguments(name: str, maze_dims: int, episode_length: int) -> None:
-    """Refuse sizes that have no maze."""
-    size = int_in_range(maze_dims, f"{name}(maze_dims=...)", 6, MAX_SIDE - 1)
-    if size % 2:
-        raise ValueError(
-            f"{name}(maze_dims=...) must be even: twice the number of rooms a side, got {size}"
+class AbstractLabyrinth(AbstractEnvironment[LabyrinthState, LabyrinthParams]):
+    """A walk through a maze; the two tasks differ in what is rewarded and when it is over."""
+
+    levels: eqx.AbstractClassVar[tuple[tuple[int, ...], ...]]
+    with_goal: eqx.AbstractClassVar[bool]
+
+    maze_dims: int = eqx.field(static=True, default=10)
+    episode_length: int = eqx.field(static=True, default=1024)
+
+    def __check_init__(self):
+        family = type(self).__name__
+        size = int_in_range(self.maze_dims, f"{family}(maze_dims=...)", 6, MAX_SIDE - 1)
+        if size % 2:
+            raise ValueError(
+                f"{family}(maze_dims=...) must be even: twice the number of rooms a side, got {size}"
+            )
+        int_in_range(self.episode_length, f"{family}(episode_length=...)", 2, 1_000_000)
+
+    @property
+    def name(self) -> str:
+        """The id, or the constructor call."""
+        arguments = (self.maze_dims, self.episode_length)
+        return level_name(type(self).__name__, arguments, self.levels)
+
+    def default_params(self) -> LabyrinthParams:
+        """The constructor's time limit."""
+        return LabyrinthParams(jnp.asarray(self.episode_length, jnp.int32))
+
+    def reset(
+        self, key: PRNGKeyArray, params: LabyrinthParams
+    ) -> tuple[Int[Array, " 10"], LabyrinthState]:
+        """Build a maze and stand at its entrance."""
+        state = new_labyrinth(key, self.maze_dims + 1, self.with_goal)
+        return observe(state, no_action()), state
+
+    def restart(
+        self,
+        key: PRNGKeyArray,
+        state: LabyrinthState,
+        over: Bool[Array, ""],
+        params: LabyrinthParams,
+    ) -> tuple[Int[Array, " 10"], LabyrinthState]:
+        """Enter the maze that was built meanwhile."""
+        state = next_labyrinth(key, state, over, self.with_goal)
+        return observe(state, no_action()), state
+
+    @abstractmethod
+    def transition(
+        self,
+        key: PRNGKeyArray,
+        state: LabyrinthState,
+        action: Int[Array, ""],
+        params: LabyrinthParams,
+    ) -> Transition[LabyrinthState]:
+        """Walk, and say what it was worth."""
+
+    def observation_space(self, params: LabyrinthParams) -> MultiDiscrete:
+        """Nine cells of five types (HIDDEN is never seen) and the last action."""
+        return MultiDiscrete((5,) * 9 + (5,))
+
+    def action_space(self, params: LabyrinthParams) -> Discrete:
+        """Left, right, up, down."""
+        return Discrete(4)
+
+    def describe(self, state: LabyrinthState) -> PyTree[Array]:
+        """Free and explored cells, places and time; the next episode's maze is left out."""
+        columns = jnp.arange(state.free.shape[0], dtype=jnp.int32)
+        free, explored = (
+            (grid[:, None] >> columns[None, :]) & 1 for grid in (state.free, state.explored)
         )
-    int_in_range(episode_length, f"{name}(episode_length=...)", 2, 1_000_000)
+        return free, explored, state.position, state.start, state.goal, state.time
 
-
-def default_params(episode_length: int) -> LabyrinthParams:
-    """The constructor's time limit."""
-    return LabyrinthParams(jnp.asarray(episode_length, jnp.int32))
+    def render(self, state: LabyrinthState) -> UInt8[np.ndarray, "height width 3"]:
+        """The maze from above, with the cells that were visited and the window."""
+        return draw_labyrinth(state)
 
 
 def new_labyrinth(key: PRNGKeyArray, side: int, with_goal: bool) -> LabyrinthState:
@@ -126,15 +194,6 @@ def walk(
     )
 
 
-def describe(state: LabyrinthState) -> PyTree[Array]:
-    """What is true of the maze that is walked: grids as cells, int32."""
-    columns = jnp.arange(state.free.shape[0], dtype=jnp.int32)
-    free, explored = (
-        (grid[:, None] >> columns[None, :]) & 1 for grid in (state.free, state.explored)
-    )
-    return free, explored, state.position, state.start, state.goal, state.time
-
-
 def observe(state: LabyrinthState, action: Int[Array, ""]) -> Int[Array, " 10"]:
     """Nine cells and the action that led here.
 
@@ -156,11 +215,6 @@ def observe(state: LabyrinthState, action: Int[Array, ""]) -> Int[Array, " 10"]:
 def no_action() -> Int[Array, ""]:
     """What the first observation shows as the last action."""
     return jnp.full((), NO_ACTION, jnp.int32)
-
-
-def view_space() -> MultiDiscrete:
-    """Nine cells of five types (HIDDEN is never seen) and the last action."""
-    return MultiDiscrete((5,) * 9 + (5,))
 
 
 def _entrances(uniform: Array, side: int) -> tuple[Int[Array, " 2"], Int[Array, " 2"]]:

@@ -2,33 +2,16 @@
 
 from typing import ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree, UInt8
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from .._checks import discrete_action
-from .._environment import AbstractEnvironment, Transition
-from ..spaces import Discrete, MultiDiscrete
-from ._labyrinth import (
-    LabyrinthParams,
-    LabyrinthState,
-    check_arguments,
-    default_params,
-    describe,
-    new_labyrinth,
-    next_labyrinth,
-    no_action,
-    observe,
-    view_space,
-    walk,
-)
-from ._labyrinth_picture import draw_labyrinth
-from ._levels import level_name
+from .._environment import Transition
+from ._labyrinth import AbstractLabyrinth, LabyrinthParams, LabyrinthState, observe, walk
 from ._maze import add_cell, towards
 
 
-class LabyrinthEscape(AbstractEnvironment[LabyrinthState, LabyrinthParams]):
+class LabyrinthEscape(AbstractLabyrinth):
     r"""Find the exit of a maze that is seen through a window of 3 x 3 cells.
 
     With n = `maze_dims` / 2, a hunt-and-kill maze of n x n rooms lies on a grid of 2n + 1 cells a
@@ -72,39 +55,7 @@ class LabyrinthEscape(AbstractEnvironment[LabyrinthState, LabyrinthParams]):
 
     levels: ClassVar[tuple[tuple[int, ...], ...]] = ((10, 1024), (14, 1024), (18, 1024))
 
-    maze_dims: int = eqx.field(static=True, default=10)
-    episode_length: int = eqx.field(static=True, default=1024)
-
-    def __check_init__(self):
-        check_arguments("LabyrinthEscape", self.maze_dims, self.episode_length)
-
-    @property
-    def name(self) -> str:
-        """The id, or the constructor call."""
-        arguments = (self.maze_dims, self.episode_length)
-        return level_name("LabyrinthEscape", arguments, self.levels)
-
-    def default_params(self) -> LabyrinthParams:
-        """The constructor's time limit."""
-        return default_params(self.episode_length)
-
-    def reset(
-        self, key: PRNGKeyArray, params: LabyrinthParams
-    ) -> tuple[Int[Array, " 10"], LabyrinthState]:
-        """Build a maze and stand at its entrance."""
-        state = new_labyrinth(key, self.maze_dims + 1, with_goal=True)
-        return observe(state, no_action()), state
-
-    def restart(
-        self,
-        key: PRNGKeyArray,
-        state: LabyrinthState,
-        over: Bool[Array, ""],
-        params: LabyrinthParams,
-    ) -> tuple[Int[Array, " 10"], LabyrinthState]:
-        """Enter the maze that was built meanwhile."""
-        state = next_labyrinth(key, state, over, with_goal=True)
-        return observe(state, no_action()), state
+    with_goal: ClassVar[bool] = True
 
     def transition(
         self,
@@ -121,23 +72,7 @@ class LabyrinthEscape(AbstractEnvironment[LabyrinthState, LabyrinthParams]):
         truncated = state.time >= params.episode_length - 1
         return observe(state, action), state, reward, terminated, truncated
 
-    def observation_space(self, params: LabyrinthParams) -> MultiDiscrete:
-        """Nine cells and the last action."""
-        return view_space()
-
-    def action_space(self, params: LabyrinthParams) -> Discrete:
-        """Left, right, up, down."""
-        return Discrete(4)
-
     def oracle(self, state: LabyrinthState, params: LabyrinthParams) -> Int[Array, ""]:
         """A step on the shortest way to the exit."""
         exit_only = add_cell(jnp.zeros_like(state.free), state.goal[0], state.goal[1])
         return towards(state.free, exit_only, state.position[0], state.position[1])
-
-    def describe(self, state: LabyrinthState) -> PyTree[Array]:
-        """Free and explored cells, places and time; the next episode's maze is left out."""
-        return describe(state)
-
-    def render(self, state: LabyrinthState) -> UInt8[np.ndarray, "height width 3"]:
-        """The maze from above, with the cells that were visited and the window."""
-        return draw_labyrinth(state)
