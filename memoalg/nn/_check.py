@@ -54,3 +54,18 @@ def _check_array(name: str, x: jax.Array, ndim: int, size: int, wanted: str) -> 
         )
     if x.shape[-1] != size:
         raise ValueError(f"{name}: expected {wanted} with in_size={size}, got shape {x.shape}")
+
+
+def layer_name(layers: tuple, index: int) -> str:
+    """How a message names one of several layers."""
+    return f"layer {index} ({type(layers[index]).__name__})"
+
+
+def check_layers(what: str, layers: tuple) -> None:
+    """What a layer of layers takes: at least one, and layers only."""
+    if not layers:
+        raise TypeError(f"{what} needs at least one layer")
+    for layer in layers:
+        if not isinstance(layer, AbstractLayer):
+            hint = "; wrap a plain function in ma.nn.Pointwise" if callable(layer) else ""
+            raise TypeError(f"{what} takes layers, got {type(layer).__name__}{hint}")

@@ -1,4 +1,4 @@
-"""Layers made of layers: in series, side by side, around a skip."""
+"""Layers made of layers: in series, and around a skip."""
 
 from typing import Any
 
@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
-from ..algebra import AbstractMonoid, DirectProduct
 from ..scans import AbstractMethod, Auto
+from ._check import check_layers, layer_name
 from ._layer import AbstractLayer, Carry
-from ._memoroid import AbstractMemoroid
 
 
 class Serial(AbstractLayer):
@@ -32,15 +31,15 @@ class Serial(AbstractLayer):
     layers: tuple[AbstractLayer, ...]
 
     def __init__(self, *layers: AbstractLayer):
-        _check_layers("Serial", layers)
-        known, known_name = layers[0].out_size, _name(layers, 0)
+        check_layers("Serial", layers)
+        known, known_name = layers[0].out_size, layer_name(layers, 0)
         for index, layer in enumerate(layers[1:], 1):
             if None not in (known, layer.in_size) and known != layer.in_size:
                 raise ValueError(
-                    f"Serial: {known_name} gives out_size={known}, but {_name(layers, index)} takes "
+                    f"Serial: {known_name} gives out_size={known}, but {layer_name(layers, index)} takes "
                     f"in_size={layer.in_size}"
                 )
-            known, known_name = layer.out_size, _name(layers, index)
+            known, known_name = layer.out_size, layer_name(layers, index)
         self.layers = layers
 
     @property
@@ -76,116 +75,6 @@ class Serial(AbstractLayer):
         return tuple(carries), x
 
 
-class Parallel(AbstractLayer):
-    """Layers side by side on the same input, outputs concatenated on the last axis.
-
-    Memoroids among them run as ONE trajectory of the direct product of their monoids. The carry is
-    the tuple of the layers' carries, in their order.
-
-    Arguments:
-        layers: at least one; input sizes must agree where known.
-
-    Raises:
-        TypeError: where an operand is not a layer.
-        ValueError: where input sizes differ; the message names both layers.
-
-    Example:
-        >>> import jax, jax.numpy as jnp, memoalg as ma
-        >>> keys = jax.random.split(jax.random.key(0))
-        >>> lru, attention = ma.nn.LRU(3, 2, 8, key=keys[0]), ma.nn.LinearAttention(3, 4, 2, key=keys[1])
-        >>> layer = ma.nn.Parallel(lru, attention)
-        >>> layer(layer.init_carry(), jnp.ones((5, 3)), None)[1].shape
-        (5, 6)
-    """
-
-    layers: tuple[AbstractLayer, ...]
-
-    def __init__(self, *layers: AbstractLayer):
-        _check_layers("Parallel", layers)
-        for index, layer in enumerate(layers):
-            if (
-                None not in (layer.in_size, layers[0].in_size)
-                and layer.in_size != layers[0].in_size
-            ):
-                raise ValueError(
-                    f"Parallel: {_name(layers, 0)} takes in_size={layers[0].in_size}, but "
-                    f"{_name(layers, index)} takes in_size={layer.in_size}"
-                )
-        self.layers = layers
-
-    @property
-    def in_size(self) -> int | None:
-        return next((m.in_size for m in self.layers if m.in_size is not None), None)
-
-    @property
-    def out_size(self) -> int | None:
-        sizes = [layer.out_size for layer in self.layers]
-        return None if None in sizes else sum(size for size in sizes if size is not None)
-
-    def init_carry(self) -> Carry:
-        return tuple(layer.init_carry() for layer in self.layers)
-
-    def __call__(
-        self,
-        carry: Carry,
-        xs: PyTree,
-        start: Bool[Array, " time"] | None,
-        *,
-        method: AbstractMethod = Auto(),
-    ) -> tuple[Carry, Any]:
-        carries, outputs = list(carry), [None] * len(self.layers)
-        joined = [i for i, layer in enumerate(self.layers) if isinstance(layer, AbstractMemoroid)]
-        if joined:
-            product = Joined(tuple(self.layers[i] for i in joined))  # pyright: ignore
-            states, ys = product(tuple(carry[i] for i in joined), xs, start, method=method)
-            for i, state, y in zip(joined, states, ys, strict=True):
-                carries[i], outputs[i] = state, y
-        for i, layer in enumerate(self.layers):
-            if i not in joined:
-                carries[i], outputs[i] = layer(carry[i], xs, start, method=method)
-        return tuple(carries), jnp.concatenate(outputs, axis=-1)  # pyright: ignore
-
-    def step(self, carry: Carry, x: PyTree, start: Bool[Array, ""] | None) -> tuple[Carry, Any]:
-        pairs = zip(self.layers, carry, strict=True)
-        steps = [layer.step(state, x, start) for layer, state in pairs]
-        return tuple(state for state, _ in steps), jnp.concatenate([y for _, y in steps], axis=-1)
-
-
-class Joined(AbstractMemoroid):
-    """Several memoroids on one input as one: the direct product of their monoids; outputs a tuple."""
-
-    members: tuple[AbstractMemoroid, ...]
-
-    def __init__(self, members: tuple[AbstractMemoroid, ...]):
-        self.members = members
-
-    @property
-    def in_size(self) -> int | None:
-        return next((m.in_size for m in self.members if m.in_size is not None), None)
-
-    @property
-    def out_size(self) -> int | None:
-        return None
-
-    @property
-    def monoid(self) -> AbstractMonoid:
-        return DirectProduct(*(member.monoid for member in self.members))
-
-    def encode(self, x: PyTree) -> PyTree:
-        return tuple(member.encode(x) for member in self.members)
-
-    def query(self, x: PyTree) -> PyTree | None:
-        queries = tuple(member.query(x) for member in self.members)
-        return None if all(query is None for query in queries) else queries
-
-    def initial_state(self) -> PyTree:
-        return tuple(member.initial_state() for member in self.members)
-
-    def readout(self, read: PyTree, x: PyTree) -> tuple:
-        pairs = zip(self.members, read, strict=True)
-        return tuple(member.readout(part, x) for member, part in pairs)
-
-
 class Residual(AbstractLayer):
     """A layer with a skip around it: `y = x + layer(x)`.
 
@@ -205,7 +94,7 @@ class Residual(AbstractLayer):
     layer: AbstractLayer
 
     def __init__(self, layer: AbstractLayer):
-        _check_layers("Residual", (layer,))
+        check_layers("Residual", (layer,))
         sizes = (layer.in_size, layer.out_size)
         if None not in sizes and sizes[0] != sizes[1]:
             raise ValueError(
@@ -243,16 +132,3 @@ class Residual(AbstractLayer):
 
 def _add(x: PyTree, y: PyTree) -> PyTree:
     return jax.tree.map(jnp.add, x, y)
-
-
-def _name(layers: tuple, index: int) -> str:
-    return f"layer {index} ({type(layers[index]).__name__})"
-
-
-def _check_layers(what: str, layers: tuple) -> None:
-    if not layers:
-        raise TypeError(f"{what} needs at least one layer")
-    for layer in layers:
-        if not isinstance(layer, AbstractLayer):
-            hint = "; wrap a plain function in ma.nn.Pointwise" if callable(layer) else ""
-            raise TypeError(f"{what} takes layers, got {type(layer).__name__}{hint}")

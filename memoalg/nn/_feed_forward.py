@@ -1,17 +1,18 @@
-"""Layers without memory."""
+"""Functions of each step alone, as layers."""
 
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, PRNGKeyArray, PyTree
 
 from ..scans import AbstractMethod, Auto
 from ._check import check_sequence, check_step
 from ._layer import AbstractLayer, Carry
 from ._linear import Linear
-from ._memoroid import _as_static
+from ._memoroid import StaticFunction, _as_static
 
 
 class Pointwise(AbstractLayer):
@@ -63,26 +64,48 @@ class Pointwise(AbstractLayer):
         return carry, self.function(x)
 
 
-class Dense(eqx.Module):
-    """A linear map and a relu: one step of [`memoalg.nn.MLP`][]."""
-
-    linear: Linear
-
-    def __call__(self, x: Array) -> Array:
-        return jax.nn.relu(self.linear(x))
-
-
-def MLP(in_size: int, out_size: int, *, key: PRNGKeyArray) -> Pointwise:
-    """The control without memory: `relu(W x + b)` of each step alone.
+class FeedForward(eqx.Module):
+    r"""$W_o\,(f(W_g x) \odot W_u x)$, or without the gate $W_o\,f(W_u x)$: a channel mixer.
 
     Arguments:
-        in_size: length of an input vector.
-        out_size: length of an output vector.
+        in_size: length of x.
+        hidden_size: length of the middle.
+        out_size: length of the output.
+        activation: f.
+        gated: whether there is a $W_g$.
         key: for the initialisation.
+
+    Source: Shazeer, GLU Variants Improve Transformer (arXiv 2002.05202).
 
     Example:
         >>> import jax, jax.numpy as jnp, memoalg as ma
-        >>> ma.nn.MLP(3, 2, key=jax.random.key(0)).init_carry()
-        ()
+        >>> ma.nn.FeedForward(3, 8, 2, key=jax.random.key(0))(jnp.ones(3)).shape
+        (2,)
     """
-    return Pointwise(Dense(Linear(in_size, out_size, scale=2**0.5, key=key)), in_size, out_size)
+
+    inputs: Linear
+    output: Linear
+    activation: StaticFunction
+    gated: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_size: int,
+        hidden_size: int,
+        out_size: int,
+        *,
+        activation: Callable[[Array], Array] = jax.nn.silu,
+        gated: bool = True,
+        key: PRNGKeyArray,
+    ):
+        in_key, out_key = jax.random.split(key)
+        self.inputs = Linear(in_size, (1 + gated) * hidden_size, use_bias=False, key=in_key)
+        self.output = Linear(hidden_size, out_size, use_bias=False, key=out_key)
+        self.activation, self.gated = StaticFunction(activation), gated
+
+    def __call__(self, x: Array) -> Array:
+        hidden = self.inputs(x)
+        if not self.gated:
+            return self.output(self.activation(hidden))
+        value, gate = jnp.split(hidden, 2)
+        return self.output(self.activation(gate) * value)

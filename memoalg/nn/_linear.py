@@ -15,6 +15,7 @@ class Linear(eqx.Module):
         in_size: length of x.
         out_size: length of y.
         scale: of the orthogonal initialisation.
+        use_bias: False leaves b out.
         key: for the initialisation.
 
     Example:
@@ -24,12 +25,21 @@ class Linear(eqx.Module):
     """
 
     weight: Float[Array, "out in"]
-    bias: Float[Array, " out"]
+    bias: Float[Array, " out"] | None
 
-    def __init__(self, in_size: int, out_size: int, *, scale: float = 1.0, key: PRNGKeyArray):
+    def __init__(
+        self,
+        in_size: int,
+        out_size: int,
+        *,
+        scale: float = 1.0,
+        use_bias: bool = True,
+        key: PRNGKeyArray,
+    ):
         init = jax.nn.initializers.orthogonal(scale)
         self.weight = init(key, (out_size, in_size), jnp.result_type(float))
-        self.bias = jnp.zeros(out_size)
+        self.bias = jnp.zeros(out_size) if use_bias else None
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
-        return dense_product(x, self.weight) + self.bias
+        product = dense_product(x, self.weight)
+        return product if self.bias is None else product + self.bias

@@ -6,14 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._product import dense_product
-from .._typing import DTypeLike
-from ..algebra import AbstractMonoid
-from ..algebra._ground import fixed_dtype
-from ..scans import AbstractOuterForm, Memory, Outer, outer_form
-from ..scans._outer_form import with_ones
-from ._linear import Linear
-from ._memoroid import AbstractMemoroid
+from ..._product import dense_product
+from ..._typing import DTypeLike
+from ...algebra import AbstractMonoid
+from ...algebra._ground import fixed_dtype
+from ...scans import AbstractOuterForm, Memory, Outer, outer_form
+from ...scans._outer_form import with_ones
+from .._compose import Residual, Serial
+from .._layer import AbstractLayer
+from .._linear import Linear
+from .._memoroid import AbstractMemoroid
+from .._position import PositionalEncoding
 
 KeyValue = tuple[Float[Array, "key value"], Float[Array, " key"]]
 
@@ -127,7 +130,8 @@ class LinearAttention(AbstractMemoroid):
         (5, 2)
     """
 
-    project: Linear
+    queries: Linear
+    keys_values: Linear
     output: Linear
     in_size: int = eqx.field(static=True)
     out_size: int = eqx.field(static=True)
@@ -143,27 +147,24 @@ class LinearAttention(AbstractMemoroid):
         value_size: int | None = None,
         key: PRNGKeyArray,
     ):
-        project_key, output_key = jax.random.split(key)
+        query_key, pair_key, output_key = jax.random.split(key, 3)
         self.in_size, self.out_size = in_size, out_size
         self.key_size = state_size
         self.value_size = state_size if value_size is None else value_size
-        rows = 2 * self.key_size + self.value_size
-        self.project = Linear(in_size, rows, key=project_key)
+        self.queries = Linear(in_size, self.key_size, key=query_key)
+        self.keys_values = Linear(in_size, self.key_size + self.value_size, key=pair_key)
         self.output = Linear(self.value_size, out_size, key=output_key)
 
     @property
     def monoid(self) -> AbstractMonoid:
-        return NormalisedOuterSum(self.key_size, self.value_size, self.project.weight.dtype)
-
-    def _rows(self, x: Array, first: int, last: int) -> Array:
-        return dense_product(x, self.project.weight[first:last]) + self.project.bias[first:last]
+        return NormalisedOuterSum(self.key_size, self.value_size, self.output.weight.dtype)
 
     def encode(self, x: Float[Array, " in"]) -> tuple[Array, Array]:
-        pair = self._rows(x, self.key_size, 2 * self.key_size + self.value_size)
+        pair = self.keys_values(x)
         return _positive(pair[: self.key_size]), pair[self.key_size :]
 
     def query(self, x: Float[Array, " in"]) -> Float[Array, " key"]:
-        return _positive(self._rows(x, 0, self.key_size))
+        return _positive(self.queries(x))
 
     def readout(self, read: Float[Array, " value"], x: Array) -> Float[Array, " out"]:
         return self.output(read)
@@ -171,3 +172,9 @@ class LinearAttention(AbstractMemoroid):
 
 def _positive(x: Array) -> Array:
     return 1 + jax.nn.elu(x)
+
+
+def linear_attention(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """`x + LinearAttention(x + position)`, with keys and values of a quarter of the width."""
+    attention = LinearAttention(width, width, max(width // 4, 1), key=key)
+    return Residual(Serial(PositionalEncoding(width), attention))

@@ -7,11 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._product import dense_product
-from ..algebra import AbstractMonoid, Affine
-from ._linear import Linear
-from ._lru import _wide
-from ._memoroid import AbstractMemoroid
+from ..._product import dense_product
+from ...algebra import AbstractMonoid, Affine
+from .._compose import Residual, Serial
+from .._feed_forward import Pointwise
+from .._layer import AbstractLayer
+from .._linear import Linear
+from .._memoroid import AbstractMemoroid
+from .._norm import layer_norm
+from .._precision import wide
 
 Element = tuple[Float[Array, "channels state"], Float[Array, "channels state"]]
 
@@ -99,22 +103,22 @@ class S6(AbstractMemoroid):
 
     @property
     def monoid(self) -> AbstractMonoid:
-        return Affine(self.A_log.shape, _wide(self.A_log).dtype)
+        return Affine(self.A_log.shape, wide(self.A_log).dtype)
 
     def encode(self, x: Float[Array, " in"]) -> Element:
         u = self._channels(x)
         rank = self.step_up.shape[1]
         rows = dense_product(u, self.select[: rank + self.state_size])
         step = jax.nn.softplus(dense_product(rows[:rank], self.step_up) + self.step_bias)
-        step, b = _wide(step), _wide(rows[rank:])
-        decay = jnp.exp(-step[:, None] * jnp.exp(_wide(self.A_log)))
-        return decay, (step * _wide(u))[:, None] * b[None, :]
+        step, b = wide(step), wide(rows[rank:])
+        decay = jnp.exp(-step[:, None] * jnp.exp(wide(self.A_log)))
+        return decay, (step * wide(u))[:, None] * b[None, :]
 
     def readout(
         self, read: Float[Array, "channels state"], x: Float[Array, " in"]
     ) -> Float[Array, " out"]:
         u = self._channels(x)
-        c = _wide(dense_product(u, self.select[-self.state_size :]))
+        c = wide(dense_product(u, self.select[-self.state_size :]))
         y = jnp.sum(read * c[None, :], axis=1).astype(u.dtype)
         return self.output(y + self.D * u)
 
@@ -126,3 +130,8 @@ def _uniform(key: PRNGKeyArray, shape: tuple[int, int]) -> Array:
     """Uniform within one over the root of the number of columns, as Mamba's maps begin."""
     bound = shape[1] ** -0.5
     return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+def s6(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """`x + S6(norm(x))`, with 16 states per channel."""
+    return Residual(Serial(Pointwise(layer_norm, width, width), S6(width, width, key=key)))

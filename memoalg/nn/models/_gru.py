@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._product import dense_product
-from ._linear import Linear
-from ._recurrent import AbstractRecurrent
+from ..._product import dense_product
+from .._layer import AbstractLayer
+from .._linear import Linear
+from .._recurrent import AbstractRecurrent
 
 
 class GRU(AbstractRecurrent):
@@ -71,3 +72,8 @@ class GRU(AbstractRecurrent):
 
     def initial_state(self) -> Float[Array, " state"]:
         return jnp.zeros(self.out_size, self.recurrent.dtype)
+
+
+def gru(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The GRU alone: its gates are its skip."""
+    return GRU(width, width, key=key)

@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._product import dense_product
-from ._linear import Linear
-from ._recurrent import AbstractRecurrent
+from ..._product import dense_product
+from .._layer import AbstractLayer
+from .._linear import Linear
+from .._recurrent import AbstractRecurrent
 
 Pair = tuple[Float[Array, " state"], Float[Array, " state"]]
 
@@ -47,7 +48,7 @@ class LSTM(AbstractRecurrent):
         keys = jax.random.split(recurrent_key, 4)
         shape, dtype = (out_size, out_size), jnp.result_type(float)
         inputs = Linear(in_size, 4 * out_size, key=input_key)
-        forget = inputs.bias.at[out_size : 2 * out_size].set(1)
+        forget = jnp.zeros(4 * out_size).at[out_size : 2 * out_size].set(1)
         self.inputs = eqx.tree_at(lambda linear: linear.bias, inputs, forget)
         self.recurrent = jnp.concatenate([orthogonal(k, shape, dtype) for k in keys])
         self.in_size, self.out_size = in_size, out_size
@@ -72,3 +73,8 @@ class LSTM(AbstractRecurrent):
     def initial_state(self) -> Pair:
         zeros = jnp.zeros(self.out_size, self.recurrent.dtype)
         return zeros, zeros
+
+
+def lstm(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The LSTM alone: its gates are its skip."""
+    return LSTM(width, width, key=key)

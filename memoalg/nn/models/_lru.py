@@ -5,10 +5,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
-from .._product import dense_product
-from .._typing import common_dtype, complex_dtype_of
-from ..algebra import AbstractMonoid, Affine, Fixed
-from ._memoroid import AbstractMemoroid
+from ..._product import dense_product
+from ..._typing import complex_dtype_of
+from ...algebra import AbstractMonoid, Affine, Fixed
+from .._compose import Residual, Serial
+from .._feed_forward import Pointwise
+from .._layer import AbstractLayer
+from .._memoroid import AbstractMemoroid
+from .._precision import wide
 
 
 class LRU(AbstractMemoroid):
@@ -87,13 +91,13 @@ class LRU(AbstractMemoroid):
     @property
     def eigenvalues(self) -> Complex[Array, " state"]:
         """lambda, complex (state_size,)."""
-        modulus = jnp.exp(-jnp.exp(_wide(self.nu_log)))
-        phase = jnp.exp(_wide(self.theta_log))
+        modulus = jnp.exp(-jnp.exp(wide(self.nu_log)))
+        phase = jnp.exp(wide(self.theta_log))
         return jax.lax.complex(modulus * jnp.cos(phase), modulus * jnp.sin(phase))
 
     def encode(self, x: Float[Array, " in"]) -> tuple[Fixed, Complex[Array, " state"]]:
         pair = dense_product(x, self.B.reshape(-1, self.in_size)).reshape(2, self.state_size)
-        real, imaginary = _wide(jnp.exp(self.gamma_log)[None] * pair)
+        real, imaginary = wide(jnp.exp(self.gamma_log)[None] * pair)
         return Fixed(self.eigenvalues), jax.lax.complex(real, imaginary)
 
     def readout(
@@ -105,6 +109,6 @@ class LRU(AbstractMemoroid):
         return dense_product(jnp.concatenate([real, imaginary, x]), weight)
 
 
-def _wide(x: Array) -> Array:
-    """At least float32: there is no half-precision complex number."""
-    return x.astype(common_dtype(x.dtype, jnp.float32))
+def lru(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """`x + gelu(LRU(x))`, with as many complex states as channels."""
+    return Residual(Serial(LRU(width, width, width, key=key), Pointwise(jax.nn.gelu)))

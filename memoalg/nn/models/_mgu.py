@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._product import dense_product
-from ._cell import AbstractCell
-from ._linear import Linear
+from ..._product import dense_product
+from .._cell import AbstractCell
+from .._layer import AbstractLayer
+from .._linear import Linear
 
 
 class MGU(AbstractCell):
@@ -63,3 +64,8 @@ class MGU(AbstractCell):
 
     def initial_state(self) -> Float[Array, " state"]:
         return jnp.zeros(self.out_size, self.gate.dtype)
+
+
+def mgu(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The minimal gated unit alone: its gate is its skip."""
+    return MGU(width, width, key=key)

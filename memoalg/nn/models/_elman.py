@@ -5,9 +5,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._product import dense_product
-from ._linear import Linear
-from ._recurrent import AbstractRecurrent
+from ..._product import dense_product
+from .._compose import Residual
+from .._layer import AbstractLayer
+from .._linear import Linear
+from .._recurrent import AbstractRecurrent
 
 
 class Elman(AbstractRecurrent):
@@ -56,3 +58,8 @@ class Elman(AbstractRecurrent):
 
     def initial_state(self) -> Float[Array, " state"]:
         return jnp.zeros(self.out_size, self.recurrent.dtype)
+
+
+def elman(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """`x + Elman(x)`."""
+    return Residual(Elman(width, width, key=key))

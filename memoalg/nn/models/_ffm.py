@@ -5,12 +5,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
-from .._typing import complex_dtype_of
-from ..algebra import AbstractMonoid, Affine, Fixed
-from ._linear import Linear
-from ._lru import _wide
-from ._memoroid import AbstractMemoroid
-from ._normalise import layer_norm
+from ..._typing import complex_dtype_of
+from ...algebra import AbstractMonoid, Affine, Fixed
+from .._layer import AbstractLayer
+from .._linear import Linear
+from .._memoroid import AbstractMemoroid
+from .._norm import layer_norm
+from .._precision import wide
 
 
 class FFM(AbstractMemoroid):
@@ -94,12 +95,12 @@ class FFM(AbstractMemoroid):
     @property
     def decay(self) -> Complex[Array, "memory context"]:
         """gamma, complex (memory_size, context_size)."""
-        modulus, phase = jnp.exp(-jnp.abs(_wide(self.alpha)))[:, None], _wide(self.omega)[None, :]
+        modulus, phase = jnp.exp(-jnp.abs(wide(self.alpha)))[:, None], wide(self.omega)[None, :]
         return jax.lax.complex(modulus * jnp.cos(phase), modulus * jnp.sin(phase))
 
     def encode(self, x: Float[Array, " in"]) -> tuple[Fixed, Complex[Array, "memory context"]]:
         value, gate = jnp.split(self.inputs(x), 2)
-        gated = _wide(value * jax.nn.sigmoid(gate))
+        gated = wide(value * jax.nn.sigmoid(gate))
         real = jnp.broadcast_to(gated[:, None], self.alpha.shape + self.omega.shape)
         return Fixed(self.decay), jax.lax.complex(real, jnp.zeros_like(real))
 
@@ -111,3 +112,8 @@ class FFM(AbstractMemoroid):
         gate, through = jnp.split(self.gates(x), 2)
         gate = jax.nn.sigmoid(gate)
         return memory * gate + through * (1 - gate)
+
+
+def ffm(width: int, key: PRNGKeyArray) -> AbstractLayer:
+    """The FFM alone: its output gate is its skip."""
+    return FFM(width, width, key=key)

@@ -1,0 +1,5 @@
+"""References of the outer models."""
+
+from .case import Case
+
+CASES: dict[str, Case] = {}
