@@ -217,7 +217,7 @@ def table(workers: list[Worker], setting: Setting) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="memoalg's PPO beside a plain hand-written loop.")
-    memories = ["gru", "lru", "linear_attention", "none"]
+    memories = ["gru", "lru", "linear_attention", "mlp"]
     parser.add_argument("--memories", nargs="*", default=memories, help="memories of memoalg's PPO")
     parser.add_argument("--repeats", type=int, help="measurements per candidate")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")

@@ -19,7 +19,7 @@ class Experiment:
 
     Attributes:
         env: Id of the environment; `memoalg envs` lists them.
-        memory: The agent's memory; `memoalg models` lists them, `none` is no memory.
+        memory: The agent's memory; `memoalg models` lists them, `mlp` has no memory.
         width: Hidden units of every part of the network.
         depth: Memory layers, one after the other.
         previous_action: Show the agent its last action beside the observation.

@@ -4,6 +4,8 @@ from ._cell import AbstractCell as AbstractCell
 from ._cell import Recurrent as Recurrent
 from ._compose import Residual as Residual
 from ._compose import Serial as Serial
+from ._cost import Cost as Cost
+from ._cost import cost as cost
 from ._delay import Delay as Delay
 from ._feed_forward import FeedForward as FeedForward
 from ._feed_forward import Pointwise as Pointwise
@@ -22,6 +24,9 @@ from ._parallel import Gated as Gated
 from ._parallel import Parallel as Parallel
 from ._position import PositionalEncoding as PositionalEncoding
 from ._recurrent import AbstractRecurrent as AbstractRecurrent
+from ._registry import FAMILIES as FAMILIES
+from ._registry import MODELS as MODELS
+from ._registry import Model as Model
 from ._substeps import Substeps as Substeps
 from .models._elman import Elman as Elman
 from .models._ffm import FFM as FFM

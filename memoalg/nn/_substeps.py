@@ -63,10 +63,10 @@ class Substeps(AbstractLayer):
         method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
         check_sequence(self, xs, start)
-        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), xs)
+        flat = jax.tree.map(_flat, xs)
         if start is not None:
             first = jnp.arange(self.count) == 0
-            start = (start[:, None] & first).reshape(-1)
+            start = (start[:, None] & first[None, :]).reshape(-1)
         carry, ys = self.layer(carry, flat, start, method=method)
         return carry, jax.tree.map(lambda leaf: leaf[self.count - 1 :: self.count], ys)
 
@@ -78,3 +78,7 @@ class Substeps(AbstractLayer):
             begins = None if start is None else (start if index == 0 else jnp.zeros((), bool))
             carry, y = self.layer.step(carry, part, begins)
         return carry, y
+
+
+def _flat(leaf: Array) -> Array:
+    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])

@@ -93,7 +93,7 @@ class ActorCritic(eqx.Module):
     """How to build an `ActorCriticNetwork`: a recipe without arrays, so that each seed has its own.
 
     Attributes:
-        memory: A name from `ma.nn.names()`, `"none"` for no memory, or a function
+        memory: A name from `ma.nn.names()`, `"mlp"` for no memory, or a function
             `(in_size, key) -> layer` for a layer of one's own.
         width: Hidden units of every part.
         depth: Memory layers, one after the other; ignored for a layer of one's own.

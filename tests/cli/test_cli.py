@@ -76,7 +76,7 @@ def test_a_second_run_gets_a_folder_of_its_own(run):
     from memoalg.cli._experiment import Experiment
     from memoalg.cli._train import _new_folder
 
-    same = Experiment(env="popgym/RepeatFirstEasy", memory="none", seed=3)
+    same = Experiment(env="popgym/RepeatFirstEasy", memory="mlp", seed=3)
     assert _new_folder(same) == Path(f"{run}-2")
 
 

@@ -54,7 +54,7 @@ class Endless(Ticker):
 
 
 def test_what_does_not_end_within_the_bound_is_said():
-    algo = ma.rl.PPO(Endless(), None, ma.rl.ActorCritic("none", width=8), CONFIG)
+    algo = ma.rl.PPO(Endless(), None, ma.rl.ActorCritic("mlp", width=8), CONFIG)
     state = jax.jit(algo.init)(jax.random.key(0))
     result = jax.jit(lambda s, k: algo.evaluate(s, k, 20, max_steps=100))(state, jax.random.key(0))
     complete = np.asarray(result.complete)
@@ -74,7 +74,7 @@ class Lever(Ticker):
 
 
 def test_greedy_takes_the_likeliest_action_and_otherwise_samples():
-    algo = ma.rl.PPO(Lever(), None, ma.rl.ActorCritic("none", width=8), CONFIG)
+    algo = ma.rl.PPO(Lever(), None, ma.rl.ActorCritic("mlp", width=8), CONFIG)
     state = jax.jit(algo.init)(jax.random.key(0))
     head = algo.network(state.agent).policy
     biased = eqx.tree_at(
