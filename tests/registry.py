@@ -13,6 +13,7 @@ import numpy as np
 
 import memoalg as ma
 from tests.matrices import MATRICES
+from tests.nn.zoo import CASES
 
 METHODS = {"sequential": ma.Sequential(), "associative": ma.Associative()}
 
@@ -211,20 +212,15 @@ def reachable_state(monoid, key):
     return state
 
 
-# name -> (layer, length of an input vector)
+def _stack(name, key):
+    return ma.nn.make(name, in_size=3, out_size=2, width=4, depth=2, key=key)
+
+
+# name -> `key -> layer`, of inputs of length 3; "name-option" is a variant of a registered model.
 LAYERS: dict[str, Any] = {
-    "lru": lambda key: ma.nn.LRU(3, 2, 5, key=key),
-    "linear_attention": lambda key: ma.nn.LinearAttention(3, 2, 4, value_size=5, key=key),
-    "s6": lambda key: ma.nn.S6(3, 2, 4, key=key),
-    "s6-channels": lambda key: ma.nn.S6(3, 2, 2, channels=5, rank=2, key=key),
-    "ffm": lambda key: ma.nn.FFM(3, 2, 4, 3, key=key),
-    "gru": lambda key: ma.nn.GRU(3, 4, key=key),
-    "lstm": lambda key: ma.nn.LSTM(3, 4, key=key),
-    "mgu": lambda key: ma.nn.MGU(3, 4, key=key),
-    "elman": lambda key: ma.nn.Elman(3, 4, key=key),
+    **{name: case.build for name, case in CASES.items()},
     "recurrent": lambda key: ma.nn.Recurrent(eqx.nn.LSTMCell(3, 4, key=key)),
     "position": lambda key: ma.nn.PositionalEncoding(3),
-    "mlp": lambda key: ma.nn.MLP(3, 2, key=key),
     "residual": lambda key: ma.nn.Residual(ma.nn.LRU(3, 3, 4, key=key)),
     "parallel": lambda key: ma.nn.Parallel(
         ma.nn.LRU(3, 2, 4, key=key),
@@ -234,9 +230,8 @@ LAYERS: dict[str, Any] = {
     "learned-start": lambda key: ma.nn.Memoroid(
         ma.Add(3), jnp.tanh, jnp.multiply, initial_state=jnp.arange(3.0), in_size=3
     ),
-} | {
-    f"stack-{name}": functools.partial(
-        lambda name, key: ma.nn.make(name, in_size=3, out_size=2, width=4, depth=2, key=key), name
-    )
-    for name in ma.nn.names()
+    "stack-lru": functools.partial(_stack, "lru"),
+    "stack-gru": functools.partial(_stack, "gru"),
+    "stack-mlp": functools.partial(_stack, "mlp"),
+    "stack-hybrid": functools.partial(_stack, ["linear_attention", "gru"]),
 }
