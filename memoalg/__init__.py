@@ -95,7 +95,7 @@ from . import returns as returns  # isort: skip
 
 
 def __getattr__(name: str) -> ModuleType:
-    """`memoalg.envs` and `memoalg.rl` are imported on first use: they are not needed for layers."""
-    if name in ("envs", "rl", "laws"):
+    """`envs`, `rl`, `tasks` and `laws` are imported on first use: they are not needed for layers."""
+    if name in ("envs", "rl", "tasks", "laws"):
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
