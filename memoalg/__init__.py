@@ -18,6 +18,7 @@ from .algebra import AlgebraTypeError as AlgebraTypeError
 from .algebra import All as All
 from .algebra import Any as Any
 from .algebra import ArgMax as ArgMax
+from .algebra import ClippedAffine as ClippedAffine
 from .algebra import Count as Count
 from .algebra import DeltaRule as DeltaRule
 from .algebra import DirectProduct as DirectProduct
@@ -25,6 +26,8 @@ from .algebra import Dual as Dual
 from .algebra import First as First
 from .algebra import Fixed as Fixed
 from .algebra import GatedOuter as GatedOuter
+from .algebra import GeneralisedDelta as GeneralisedDelta
+from .algebra import HiddenMarkov as HiddenMarkov
 from .algebra import Homomorphism as Homomorphism
 from .algebra import Isomorphism as Isomorphism
 from .algebra import Kalman as Kalman
@@ -33,6 +36,7 @@ from .algebra import LogAffine as LogAffine
 from .algebra import LogMatMul as LogMatMul
 from .algebra import LogSumExp as LogSumExp
 from .algebra import Map as Map
+from .algebra import Markov as Markov
 from .algebra import MatMul as MatMul
 from .algebra import MatrixAffine as MatrixAffine
 from .algebra import Max as Max
@@ -49,6 +53,7 @@ from .algebra import Resettable as Resettable
 from .algebra import Rewriting as Rewriting
 from .algebra import Rotation as Rotation
 from .algebra import SemidirectProduct as SemidirectProduct
+from .algebra import Sphere as Sphere
 from .algebra import StabilisedOuter as StabilisedOuter
 from .algebra import Tangent as Tangent
 from .algebra import Tracks as Tracks
@@ -76,6 +81,7 @@ from .scans import Associative as Associative
 from .scans import Auto as Auto
 from .scans import Chunked as Chunked
 from .scans import Explanation as Explanation
+from .scans import Gather as Gather
 from .scans import Kernel as Kernel
 from .scans import Newton as Newton
 from .scans import NewtonInfo as NewtonInfo

@@ -21,5 +21,9 @@ MATRICES = {
     "gated-outer-scalar": lambda dtype: ma.GatedOuter(3, 2, dtype, per_key=False),
     "delta-rule": lambda dtype: ma.DeltaRule(3, 2, dtype),
     "stabilised-outer": lambda dtype: ma.StabilisedOuter(3, 2, dtype),
+    "generalised-delta": lambda dtype: ma.GeneralisedDelta(3, 2, dtype),
+    "markov": lambda dtype: ma.Markov(3, dtype),
+    "hidden-markov": lambda dtype: ma.HiddenMarkov(3, dtype),
+    "sphere": lambda dtype: ma.Sphere(dtype),
     "kalman": lambda dtype: ma.Kalman(2, dtype),
 }

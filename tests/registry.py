@@ -49,6 +49,7 @@ MONOIDS = {
     "unit-beside": lambda dtype: ma.Unit() * ma.Add(3, dtype),
     "log-affine": lambda dtype: ma.LogAffine(3, dtype),
     "affine": lambda dtype: ma.Affine(3, dtype),
+    "clipped-affine": lambda dtype: ma.ClippedAffine(3, dtype),
     "affine-complex": lambda dtype: ma.Affine(3, complex_of(dtype)),
     "affine-rows": lambda dtype: ma.SemidirectProduct(ma.Multiply(2, dtype), ma.Add((2, 3), dtype)),
     "affine-shared": lambda dtype: ma.SemidirectProduct(
@@ -216,9 +217,9 @@ def _stack(name, key):
     return ma.nn.make(name, in_size=3, out_size=2, width=4, depth=2, key=key)
 
 
-# name -> `key -> layer`, of inputs of length 3; "name-option" is a variant of a registered model.
+# name -> `key -> layer`, of inputs of length 3: every registered model, and what is composed.
 LAYERS: dict[str, Any] = {
-    **{name: case.build for name, case in CASES.items()},
+    **{name: CASES[name].build for name in ma.nn.names() if name in CASES},
     "recurrent": lambda key: ma.nn.Recurrent(eqx.nn.LSTMCell(3, 4, key=key)),
     "position": lambda key: ma.nn.PositionalEncoding(3),
     "residual": lambda key: ma.nn.Residual(ma.nn.LRU(3, 3, 4, key=key)),

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from docs.environments import pages
+from docs.models import pages as model_pages
 from tests.pages import ROOT, Block, blocks_of
 
-FOLDERS = ("docs/*.md", "docs/devdocs/*.md", "docs/environments/*.md")
+FOLDERS = ("docs/*.md", "docs/devdocs/*.md", "docs/environments/*.md", "docs/models/*.md")
 PAGES = sorted(
     str(path.relative_to(ROOT))
     for path in [ROOT / "README.md", *(path for folder in FOLDERS for path in ROOT.glob(folder))]
@@ -90,6 +91,13 @@ def test_the_pages_of_the_environments_are_what_their_program_writes():
     shown = [ROOT / "docs/environments" / picture[1] for picture in pictures if picture]
     assert len(shown) == len(found) - 1  # the table of all has none
     assert all(path.is_file() for path in shown)
+
+
+def test_the_pages_of_the_models_are_what_their_program_writes():
+    found = {path.name: path.read_text() for path in (ROOT / "docs/models").glob("*.md")}
+    assert found == model_pages()
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    assert [name for name in found if f"models/{name}" not in navigation] == []
 
 
 @pytest.mark.parametrize("page", ["gallery", "performance"])

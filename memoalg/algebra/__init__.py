@@ -13,6 +13,7 @@ from ._add import Add as Add
 from ._all import All as All
 from ._any import Any as Any
 from ._arg_max import ArgMax as ArgMax
+from ._clipped_affine import ClippedAffine as ClippedAffine
 from ._congruence import operands_of as operands_of
 from ._count import Count as Count
 from ._delta_rule import DeltaRule as DeltaRule
@@ -22,6 +23,8 @@ from ._errors import AlgebraTypeError as AlgebraTypeError
 from ._first import First as First
 from ._fixed import Fixed as Fixed
 from ._gated_outer import GatedOuter as GatedOuter
+from ._generalised_delta import GeneralisedDelta as GeneralisedDelta
+from ._hidden_markov import HiddenMarkov as HiddenMarkov
 from ._homomorphism import Homomorphism as Homomorphism
 from ._inverse import group_in as group_in
 from ._inverse import has_zero as has_zero
@@ -36,6 +39,7 @@ from ._log_mat_mul import LogMatMul as LogMatMul
 from ._log_sum_exp import LogSumExp as LogSumExp
 from ._map import Isomorphism as Isomorphism
 from ._map import Map as Map
+from ._markov import Markov as Markov
 from ._mat_mul import MatMul as MatMul
 from ._matrix_affine import MatrixAffine as MatrixAffine
 from ._max import Max as Max
@@ -59,6 +63,7 @@ from ._rules import RULES as RULES
 from ._semidirect import Affine as Affine
 from ._semidirect import SemidirectProduct as SemidirectProduct
 from ._simplify import simplify as simplify
+from ._sphere import Sphere as Sphere
 from ._stabilised_outer import StabilisedOuter as StabilisedOuter
 from ._strict import ProductAction as ProductAction
 from ._strict import Strict as Strict

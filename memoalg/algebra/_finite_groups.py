@@ -77,6 +77,11 @@ def _icosahedron() -> tuple[np.ndarray, np.ndarray]:
     return np.diag([-1.0, -1.0, 1.0]), np.array([[-1, -g, h], [g, -h, 1], [-h, 1, g]]) / 2
 
 
+def icosahedral_quaternions() -> tuple[np.ndarray, np.ndarray]:
+    """Unit quaternions g of which s -> g s / g are the turns of `_icosahedron`."""
+    return np.array([0.0, 0.0, 0.0, 1.0]), np.array([1.0, 0.0, 1 / _GOLDEN, _GOLDEN]) / 2
+
+
 def _padded(block: np.ndarray, size: int) -> np.ndarray:
     matrix = np.eye(size)
     matrix[: len(block), : len(block)] = block

@@ -59,14 +59,18 @@ class LogMatMul(AbstractMonoid[Square]):
         return log_eye(self.n, self.dtype)
 
     def combine(self, left: Square, right: Square) -> Square:
-        terms = path_scores(left, right)
-        largest = jax.lax.stop_gradient(terms.max(axis=1))
-        empty = jnp.isneginf(largest)
-        # An infinite shift would make inf - inf, and log(0) an infinite slope: both are selected away.
-        shift = jnp.where(jnp.isfinite(largest), largest, jnp.zeros_like(largest))
-        total = jnp.exp(terms - shift[:, None, :]).sum(axis=1)
-        safe = jnp.where(empty, jnp.ones_like(total), total)
-        return jnp.where(empty, largest, jnp.log(safe) + shift)
+        return log_sum(path_scores(left, right), axis=1)
+
+
+def log_sum(terms: Float[Array, "*shape"], axis: int) -> Float[Array, "*rest"]:
+    """The logarithm of the sum of exponentials along an axis; where all are -inf: -inf, gradient zero."""
+    largest = jax.lax.stop_gradient(terms.max(axis, keepdims=True))
+    empty = jnp.isneginf(largest)
+    # An infinite shift would make inf - inf, and log(0) an infinite slope: both are selected away.
+    shift = jnp.where(jnp.isfinite(largest), largest, jnp.zeros_like(largest))
+    total = jnp.exp(terms - jnp.broadcast_to(shift, terms.shape)).sum(axis, keepdims=True)
+    safe = jnp.where(empty, jnp.ones_like(total), total)
+    return jnp.where(empty, largest, jnp.log(safe) + shift).squeeze(axis)
 
 
 @is_commutative.register

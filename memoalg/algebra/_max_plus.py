@@ -66,7 +66,7 @@ def log_eye(n: int, dtype: np.dtype) -> Square:
     return jnp.where(jnp.eye(n, dtype=bool), jnp.zeros((), dtype), jnp.full((), -jnp.inf, dtype))
 
 
-def path_scores(left: Square, right: Square) -> Float[Array, "n n n"]:
+def path_scores(left: Float[Array, "i k"], right: Float[Array, "k j"]) -> Float[Array, "i k j"]:
     r"""$x_{ik} + y_{kj}$ at (i, k, j), with the strict zero $-\infty + y = -\infty$."""
     x, y = jnp.broadcast_arrays(left[:, :, None], right[None, :, :])
     forbidden = jnp.isneginf(x) | jnp.isneginf(y)

@@ -82,6 +82,9 @@ class SemidirectProduct(AbstractCombinator[tuple[Acting, Base], Base]):
     def project(self, element: tuple[Acting, Base]) -> Base:
         return element[1]
 
+    def canon(self, element: tuple[Acting, Base]) -> tuple[Acting, Base]:
+        return self.acting.canon(element[0]), self.base.canon(element[1])
+
 
 def _check_action(action: AbstractAction, base: PyTree, acting: PyTree) -> None:
     try:

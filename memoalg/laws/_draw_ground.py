@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..algebra import ArgMax, Count, LogSumExp, Max, Min, Moments, Recent
+from ..algebra._clipped_affine import ClippedAffine
 from ..algebra._ground import largest, smallest
 from ._draw import Source, _draw_leaf, draw
 
@@ -50,3 +51,17 @@ def _(monoid: Moments, source: Source) -> np.ndarray:
 @draw.register
 def _(monoid: Recent, source: Source) -> Any:
     return _draw_leaf(source, jax.ShapeDtypeStruct(monoid.shape, monoid.dtype))
+
+
+@draw.register
+def _(monoid: ClippedAffine, source: Source) -> tuple[np.ndarray, ...]:
+    """Slopes in [-1, 1]; bounds in order and, unless mild, some open and some equal."""
+    slope, shift, *ends = (_draw_leaf(source, leaf) for leaf in monoid.element)
+    slope = np.clip(slope, -1, 1).astype(monoid.dtype)
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    if source.mild:
+        return slope, shift, low, high
+    low = np.where(source.flags(monoid.shape, 0.2), np.full_like(low, -np.inf), low)
+    high = np.where(source.flags(monoid.shape, 0.2), np.full_like(high, np.inf), high)
+    constant = source.flags(monoid.shape, 0.1) & np.isfinite(low)
+    return slope, shift, low, np.where(constant, low, high)

@@ -7,6 +7,7 @@ import numpy as np
 from ..algebra import (
     DeltaRule,
     GatedOuter,
+    GeneralisedDelta,
     Kalman,
     LogMatMul,
     MatMul,
@@ -16,6 +17,9 @@ from ..algebra import (
     StabilisedOuter,
     kalman_element,
 )
+from ..algebra._hidden_markov import HiddenMarkov
+from ..algebra._markov import Markov
+from ..algebra._sphere import Sphere
 from ._draw import Source, draw
 
 
@@ -46,6 +50,32 @@ def _(monoid: LogMatMul, source: Source) -> np.ndarray:
 
 
 @draw.register
+def _(monoid: Markov, source: Source) -> tuple[np.ndarray, ...]:
+    """Two letters, each with a transition; one letter and maps of the states where `exact`."""
+    weights = source.rng.dirichlet(np.ones(2), source.count)
+    rows = source.rng.dirichlet(np.ones(monoid.n), (source.count, 2, monoid.n))
+    maps = _maps(source, 2 * monoid.n).reshape(-1, 2, monoid.n) % monoid.n
+    only = source.flags(probability=1.0 if source.exact else 0.3)
+    weights = np.where(only[:, None], np.eye(2)[source.rng.integers(0, 2, source.count)], weights)
+    matrices = np.where(only[:, None, None, None], np.eye(monoid.n)[maps], rows)
+    return weights.astype(monoid.dtype), matrices.astype(monoid.dtype)
+
+
+@draw.register
+def _(monoid: HiddenMarkov, source: Source) -> tuple[np.ndarray, ...]:
+    """Transitions with forbidden ones among them, and scores of observations."""
+    n = monoid.n
+    scores = _forbidding(source, source.real((n, n), np.dtype(np.float64)))
+    likelihood = source.real((n,), np.dtype(np.float64))
+    if source.exact:
+        maps = _maps(source, n)[:, :, None] == np.arange(n)
+        scores, likelihood = np.where(maps, 0.0, -np.inf), 0.0 * likelihood
+    total = np.logaddexp.reduce(scores, axis=2, keepdims=True)
+    rows = scores - np.where(np.isneginf(total), 0.0, total)
+    return rows.astype(monoid.dtype), likelihood.astype(monoid.dtype)
+
+
+@draw.register
 def _(monoid: Permutation, source: Source) -> np.ndarray:
     """Permutations and, unless mild, any maps; the last one is constant."""
     images = _permutations(source, monoid.n)
@@ -66,6 +96,14 @@ def _(monoid: Rotation, source: Source) -> np.ndarray:
 
 
 @draw.register
+def _(monoid: Sphere, source: Source) -> tuple[np.ndarray, ...]:
+    """Pairs of unit quaternions; signed units where `exact`."""
+    signs = source.rng.choice([-1.0, 1.0], (2, source.count, 1))
+    pair = (signs[i] * _unit_keys(source, 4) for i in range(2))
+    return tuple(quaternions.astype(monoid.dtype) for quaternions in pair)
+
+
+@draw.register
 def _(monoid: GatedOuter, source: Source) -> tuple[np.ndarray, ...]:
     key = _bounded(source.real((monoid.key_size,), monoid.dtype), 10.0).astype(monoid.dtype)
     value = source.real((monoid.value_size,), monoid.dtype)
@@ -79,6 +117,17 @@ def _(monoid: DeltaRule, source: Source) -> tuple[np.ndarray, ...]:
     value = source.real((monoid.value_size,), monoid.dtype)
     strength = 2 * source.unit((), np.dtype(np.float64))
     return key, value, strength.astype(monoid.dtype), source.unit((), monoid.dtype)
+
+
+@draw.register
+def _(monoid: GeneralisedDelta, source: Source) -> tuple[np.ndarray, ...]:
+    """Keys and directions of norm 1 at most, decays in [0, 1]: transitions of norm 2 at most."""
+    key, erased, replaced = (_unit_keys(source, monoid.key_size) for _ in range(3))
+    strength = source.unit((monoid.key_size,), np.dtype(np.float64))
+    value = source.real((monoid.value_size,), monoid.dtype)
+    decay = source.unit((monoid.key_size,), monoid.dtype)
+    parts = (key.astype(monoid.dtype), value, decay)
+    return *parts, erased.astype(monoid.dtype), (-strength * replaced).astype(monoid.dtype)
 
 
 @draw.register

@@ -69,3 +69,10 @@ def check_layers(what: str, layers: tuple) -> None:
         if not isinstance(layer, AbstractLayer):
             hint = "; wrap a plain function in ma.nn.Pointwise" if callable(layer) else ""
             raise TypeError(f"{what} takes layers, got {type(layer).__name__}{hint}")
+
+
+def check_sizes(name: str, **sizes: int) -> None:
+    """Raises ValueError where a size is below 1; the message shows all of them."""
+    if min(sizes.values()) < 1:
+        given = ", ".join(f"{what}={size}" for what, size in sizes.items())
+        raise ValueError(f"{name} needs sizes of at least 1, got {given}")

@@ -8,7 +8,7 @@ def split_heads(x: Shaped[Array, " size"], heads: int) -> Shaped[Array, "heads p
     return x.reshape(heads, -1)
 
 
-def check_heads(name: str, heads: int, **sizes: int) -> None:
+def check_heads(name: str, heads: int, /, **sizes: int) -> None:
     """Raises ValueError where a size does not divide into the heads."""
     for what, size in sizes.items():
         if heads < 1 or size < 1 or size % heads:

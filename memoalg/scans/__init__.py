@@ -9,6 +9,7 @@ from ._chunked import Chunked as Chunked
 from ._explain import Choice as Choice
 from ._explain import Explanation as Explanation
 from ._explain import explain as explain
+from ._gather import Gather as Gather
 from ._kernel import Kernel as Kernel
 from ._last_state import last_state as last_state
 from ._method import AbstractMethod as AbstractMethod
@@ -26,3 +27,5 @@ from ._scan import scan as scan
 from ._sequential import Sequential as Sequential
 from ._sharded import Sharded as Sharded
 from ._trajectory import trajectory as trajectory
+from ._window_form import WindowForm as WindowForm
+from ._window_form import window_form as window_form

@@ -11,17 +11,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import PyTree
 
 from .._tree import nbytes
 from ..algebra import AbstractMonoid, DirectProduct, Power
 from ._associative import Associative
 from ._chunked import Chunked
 from ._diagonal import is_diagonal
+from ._gather import Gather
 from ._kernel import Kernel, is_known
 from ._method import AbstractMethod
 from ._outer_form import outer_form
 from ._sequential import Sequential
+from ._window_form import window_form
 
 SPEEDS = {"cpu": (2e10, 0.0), "gpu": (3.3e12, 2e-6)}
 """Bytes per second, and seconds per launch (in a CUDA graph), of a core and of an H100."""
@@ -37,12 +38,20 @@ NARROW = 16
 """Numbers in a key or value below which a loop differentiates faster than chunks, on a CPU."""
 
 
+WINDOWS_BLOCK = 128
+"""Steps whose windows are formed together."""
+
+HANDFUL = 8
+"""Steps below which a window is carried rather than gathered."""
+
+
 class Kind(enum.Enum):
     """Classes of monoids that differ in what runs them best."""
 
     RECURRENCE = "an elementwise affine or max-plus recurrence"
     DIAGONAL = "elementwise"
     OUTER = "an outer-product memory"
+    WINDOW = "a window over the last few steps"
     WIDE = "elements larger than states"
     OTHER = "a general monoid"
 
@@ -120,6 +129,8 @@ def kind_of(monoid: Any) -> Kind:
         return kind_of(monoid.monoid)
     if outer_form(monoid) is not None:
         return Kind.OUTER
+    if window_form(monoid) is not None:
+        return Kind.WINDOW
     if is_known(monoid):
         return Kind.RECURRENCE
     if is_diagonal(monoid):
@@ -184,13 +195,25 @@ def _of_tree(problem: Problem, per_level: float, traffic: float, temp: float) ->
 # ---- chunks ----------------------------------------------------------------------------------------
 
 
-def _sizes(monoid: PyTree) -> tuple[int, int]:
+def _outer_states(monoid: Any) -> list[tuple[list[jax.ShapeDtypeStruct], int]]:
+    """(the leaves of one copy's state, the number of copies) of all outer-product factors."""
+    if isinstance(monoid, DirectProduct):
+        return [state for factor in monoid.factors for state in _outer_states(factor)]
+    if isinstance(monoid, Power):
+        # The axis of copies is no axis of keys: a vector of each copy is no matrix.
+        return [(leaves, monoid.size * n) for leaves, n in _outer_states(monoid.monoid)]
+    if outer_form(monoid) is None:
+        return []
+    return [(jax.tree.leaves(jax.eval_shape(monoid.initial_state)), 1)]
+
+
+def _sizes(monoid: Any) -> tuple[int, int]:
     """(bytes of what a step writes and asks, bytes of matrices) of all outer-product factors."""
-    matrices = jax.tree.leaves(jax.eval_shape(monoid.initial_state))
-    whole = sum(nbytes(leaf) for leaf in matrices)
+    leaves = [(leaf, copies) for state, copies in _outer_states(monoid) for leaf in state]
+    whole = sum(nbytes(leaf) * copies for leaf, copies in leaves)
     vectors = sum(
-        nbytes(leaf) // min(leaf.shape[-2:]) * 2 if leaf.ndim >= 2 else nbytes(leaf)
-        for leaf in matrices
+        (nbytes(leaf) // min(leaf.shape[-2:]) * 2 if leaf.ndim >= 2 else nbytes(leaf)) * copies
+        for leaf, copies in leaves
     )
     return 2 * vectors, whole
 
@@ -210,10 +233,44 @@ def _chunks(problem: Problem) -> Estimate:
 def _chunks_obstacle(problem: Problem) -> str | None:
     if not problem.reads:
         return "the states themselves are asked for: chunks never form them"
-    leaves = jax.tree.leaves(jax.eval_shape(problem.monoid.initial_state))
+    leaves = [leaf for state, _ in _outer_states(problem.monoid) for leaf in state]
     narrowest = min(min(leaf.shape[-2:]) for leaf in leaves if leaf.ndim >= 2)
     if problem.on_cpu and narrowest < NARROW:
         return f"keys or values of fewer than {NARROW} numbers: products of matrices do not pay"
+    return None
+
+
+# ---- windows ---------------------------------------------------------------------------------------
+
+
+def _windows(problem: Problem) -> Estimate:
+    written = problem.steps * problem.state
+    if not problem.reads:  # The windows are the result.
+        traffic = 2.5 if problem.gradient else 0.7
+        return Estimate(int(traffic * written), 12 if problem.gradient else 5, 0)
+    blocks = math.ceil(problem.length / WINDOWS_BLOCK)
+    temp = (3 if problem.gradient else 1) * written // blocks
+    if problem.on_cpu:
+        together = _all_together(problem.monoid)
+        traffic = (1.5 if together else 5.5) if problem.gradient else (1.2 if together else 3.0)
+        return Estimate(int(traffic * written), 1, temp)
+    traffic, launches = (4, 30) if problem.gradient else (1, 10)
+    return Estimate(traffic * written, launches * blocks, temp)
+
+
+def _all_together(monoid: Any) -> bool:
+    """Whether all windows of a monoid are read together, rather than one by one."""
+    if isinstance(monoid, DirectProduct):
+        return all(_all_together(factor) for factor in monoid.factors)
+    if isinstance(monoid, Power):
+        return _all_together(monoid.monoid)
+    form = window_form(monoid)
+    return form is not None and form.read is not None
+
+
+def _windows_obstacle(problem: Problem) -> str | None:
+    if problem.length < HANDFUL:
+        return f"fewer than {HANDFUL} steps: a loop writes as little"
     return None
 
 
@@ -235,7 +292,7 @@ def _kernel_obstacle(problem: Problem) -> str | None:
 # ---- the table, in order of preference -------------------------------------------------------------
 
 ELEMENTWISE = frozenset([Kind.RECURRENCE, Kind.DIAGONAL])
-GENERAL = frozenset([Kind.WIDE, Kind.OTHER])
+GENERAL = frozenset([Kind.WIDE, Kind.OTHER, Kind.WINDOW])
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -251,6 +308,13 @@ ROWS: tuple[Row, ...] = (
         _chunks_obstacle,
         _chunks,
         "products of matrices, and no stack of states",
+    ),
+    Row(
+        frozenset([Kind.WINDOW]),
+        lambda problem: Gather(None if problem.on_cpu else WINDOWS_BLOCK),
+        _windows_obstacle,
+        _windows,
+        "every step finds its window where it was written",
     ),
     Row(
         frozenset(Kind),

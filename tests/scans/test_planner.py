@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import memoalg as ma
+from memoalg.nn.models._attention import SoftmaxWindow
 from memoalg.scans._plan_table import ROWS, Kind, kind_of
 
 OUTER = ma.GatedOuter(64, 64)
+STACK = ma.Recent(64, k=8)
+SEEN = SoftmaxWindow(8, 2, 16, 16)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,8 @@ OUTER = ma.GatedOuter(64, 64)
         (OUTER, Kind.OUTER),
         (ma.Power(ma.DeltaRule(16, 16), 2), Kind.OUTER),
         (ma.StabilisedOuter(16, 16) * ma.Add(3), Kind.OUTER),
+        (ma.Recent(3, k=4), Kind.WINDOW),
+        (ma.Power(ma.Window(ma.Max(), 3), 2) * ma.Recent(3, k=4), Kind.WINDOW),
         (ma.MatrixAffine(4), Kind.WIDE),
         (ma.Moments(3), Kind.OTHER),
         (ma.Resettable(ma.Affine(3)), Kind.OTHER),
@@ -46,6 +51,13 @@ def test_every_monoid_has_a_class(monoid, kind):
         (OUTER, {"platform": "cpu"}, ma.Sequential()),
         (OUTER, {"platform": "cuda", "reads": True}, ma.Chunked(ahead=True)),
         (ma.GatedOuter(4, 4), {"platform": "cpu", "reads": True}, ma.Sequential()),
+        (STACK, {"platform": "cpu"}, ma.Gather()),
+        (STACK, {"platform": "cpu", "gradient": False}, ma.Gather()),
+        (STACK, {"platform": "cpu", "length": 2}, ma.Sequential()),
+        (STACK, {"platform": "cuda", "reads": True}, ma.Gather(128)),
+        (SEEN, {"platform": "cpu", "reads": True}, ma.Gather()),
+        (SEEN, {"platform": "cpu", "reads": True, "gradient": False}, ma.Gather()),
+        (ma.Window(ma.Max(3), 8), {"platform": "cpu", "reads": True}, ma.Sequential()),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else type(value).__name__,
 )

@@ -8,10 +8,12 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from ..._product import dense_product
 from ..._typing import complex_dtype_of
 from ...algebra import AbstractMonoid, Affine, Fixed
-from .._compose import Residual, Serial
+from .._compose import Serial
 from .._feed_forward import Pointwise
+from .._glu import GLU
 from .._layer import AbstractLayer
 from .._memoroid import AbstractMemoroid
+from .._pre_norm import PreNorm
 from .._precision import wide
 
 
@@ -110,5 +112,8 @@ class LRU(AbstractMemoroid):
 
 
 def lru(width: int, key: PRNGKeyArray) -> AbstractLayer:
-    """`x + gelu(LRU(x))`, with as many complex states as channels."""
-    return Residual(Serial(LRU(width, width, width, key=key), Pointwise(jax.nn.gelu)))
+    """`x + GLU(gelu(LRU(norm(x))))`, with as many complex states as channels."""
+    memory_key, glu_key = jax.random.split(key)
+    memory = LRU(width, width, width, key=memory_key)
+    mixer = Pointwise(GLU(width, width, key=glu_key), width, width)
+    return PreNorm(width, Serial(memory, Pointwise(jax.nn.gelu), mixer))

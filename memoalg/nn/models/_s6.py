@@ -9,13 +9,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._product import dense_product
 from ...algebra import AbstractMonoid, Affine
-from .._compose import Residual, Serial
+from .._branches import Branches
 from .._feed_forward import Pointwise
 from .._layer import AbstractLayer
 from .._linear import Linear
 from .._memoroid import AbstractMemoroid
-from .._norm import layer_norm
+from .._norm import RMSNorm
+from .._pre_norm import PreNorm
 from .._precision import wide
+from ._convolution import Convolution
 
 Element = tuple[Float[Array, "channels state"], Float[Array, "channels state"]]
 
@@ -28,12 +30,14 @@ class S6(AbstractMemoroid):
 
     with h and A of shape (channels, N), $\Delta_t = \mathrm{softplus}(\Delta_0 + W_2 W_1 u_t)$ one step
     width per channel, and $B_t = W_B u_t$, $C_t = W_C u_t$ of length N, shared by the channels. u is x,
-    or $W_u x + b_u$ where `channels` is given. $A = -e^{A_{\log}} < 0$, at first $-1, \dots, -N$ in
-    every channel (S4D-real); $\mathrm{softplus}(\Delta_0)$ is at first log-uniform in `step_range`,
-    and D is one. The decay is the zero-order hold, the input its first order, as Mamba computes it.
-    The monoid is [`memoalg.Affine`][] of shape (channels, N), in float32 or wider.
+    or $W_u x + b_u$ where `channels` is given; $W_o$ and $b_o$ are left out where `out_size` is the
+    length of u, as in Mamba. $A = -e^{A_{\log}} < 0$, at first $-1, \dots, -N$ in every channel
+    (S4D-real); $\mathrm{softplus}(\Delta_0)$ is at first log-uniform in `step_range`, and D is one. The
+    decay is the zero-order hold, the input its first order, as Mamba computes it. The monoid is
+    [`memoalg.Affine`][] of shape (channels, N), in float32 or wider.
 
-    This is the recurrence alone: Mamba's convolution, its gate and its norm are other layers.
+    This is the recurrence alone: Mamba's convolution, its gate and its norm are other layers, of the
+    block `"s6"` of [`memoalg.nn.make`][].
 
     Arguments:
         in_size: length of an input vector.
@@ -63,7 +67,7 @@ class S6(AbstractMemoroid):
     step_up: Float[Array, "channels rank"]
     step_bias: Float[Array, " channels"]
     D: Float[Array, " channels"]
-    output: Linear
+    output: Linear | None
     in_size: int = eqx.field(static=True)
     out_size: int = eqx.field(static=True)
     state_size: int = eqx.field(static=True)
@@ -98,7 +102,7 @@ class S6(AbstractMemoroid):
         # The inverse of softplus, so that the first step widths are exp(step).
         self.step_bias = jnp.log(jnp.expm1(jnp.exp(step)))
         self.D = jnp.ones(width)
-        self.output = Linear(width, out_size, key=out_key)
+        self.output = None if out_size == width else Linear(width, out_size, key=out_key)
         self.in_size, self.out_size, self.state_size = in_size, out_size, state_size
 
     @property
@@ -120,7 +124,8 @@ class S6(AbstractMemoroid):
         u = self._channels(x)
         c = wide(dense_product(u, self.select[-self.state_size :]))
         y = jnp.sum(read * c[None, :], axis=1).astype(u.dtype)
-        return self.output(y + self.D * u)
+        y = y + self.D * u
+        return y if self.output is None else self.output(y)
 
     def _channels(self, x: Float[Array, " in"]) -> Float[Array, " channels"]:
         return x if self.inputs is None else self.inputs(x)
@@ -133,5 +138,16 @@ def _uniform(key: PRNGKeyArray, shape: tuple[int, int]) -> Array:
 
 
 def s6(width: int, key: PRNGKeyArray) -> AbstractLayer:
-    """`x + S6(norm(x))`, with 16 states per channel."""
-    return Residual(Serial(Pointwise(layer_norm, width, width), S6(width, width, key=key)))
+    """`x + W(S6(silu(conv(U norm(x)))) * silu(V norm(x)))`: Mamba, twice as wide inside, 16 states each."""
+    convolution_key, memory_key, branch_key = jax.random.split(key, 3)
+    size = 2 * width
+    mixer = Branches(
+        width,
+        Convolution(size, size, 4, depthwise=True, key=convolution_key),
+        Pointwise(jax.nn.silu),
+        S6(size, size, rank=math.ceil(width / 16), key=memory_key),
+        gate=jax.nn.silu,
+        use_bias=False,
+        key=branch_key,
+    )
+    return PreNorm(width, mixer, norm=RMSNorm)
