@@ -190,7 +190,7 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "deltanet": (
         "Lookup tables: what is stored under a key is replaced, and orthogonal keys are left alone.",
-        "Without `reflect` its eigenvalues lie in [0, 1], and it follows no group; it cannot clear everything at once.",
+        "Without `reflect=True` its eigenvalues lie in [0, 1], and it follows no group; with it, parity. It cannot clear everything at once.",
     ),
     "gated_deltanet": (
         "As `deltanet`, with a decay for each head that clears the memory when it should.",
@@ -198,11 +198,11 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "delta_product": (
         "State tracking: several reflections a step make rotations and permutations of what is stored.",
-        "Costs n steps of the delta rule for each step of the sequence.",
+        "Costs n steps of the delta rule for each step of the sequence; exact tracking needs saturated strengths and no decay (`gated=False`).",
     ),
     "rwkv7": (
         "The most general of these: a decay for each key, and a direction that is read and rewritten.",
-        "There is no chunked form yet: the gradient stores states, or computes them again.",
+        "There is no chunked form yet: the gradient stores states, or computes them again. With its gates in (0, 1) one layer follows no group.",
     ),
     "ttt_linear": (
         "Learning at test time in its plainest form: the state is a linear model, a step is a step of gradient descent.",

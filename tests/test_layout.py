@@ -184,8 +184,9 @@ def test_public_names_have_docstrings(floor):
 @pytest.mark.parametrize("floor", FLOORS)
 def test_public_names_have_an_entry_in_the_docs(floor):
     page = (ROOT / "docs" / "api" / f"{floor}.md").read_text()
-    if floor == "envs":
-        page += "".join(path.read_text() for path in (ROOT / "docs" / "environments").glob("*.md"))
+    folder = {"envs": "environments", "nn": "models"}.get(floor)
+    if folder is not None:
+        page += "".join(path.read_text() for path in (ROOT / "docs" / folder).glob("*.md"))
     entries = {name.rsplit(".", 1)[-1] for name in re.findall(r"^::: (\S+)$", page, re.MULTILINE)}
     assert sorted(set(public_names(f"memoalg.{floor}")) - entries) == []
 

@@ -2,10 +2,10 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.scipy.linalg as jsl
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._solve import solve
 from .._typing import DTypeLike
 from ._finite_groups import matrices, matrix_tracks
 from ._ground import fixed_dtype, require_real_floating
@@ -75,9 +75,9 @@ class Kalman(AbstractMonoid[Step, Gaussian]):
     def combine(self, left: Step, right: Step) -> Step:
         a, b, c, eta, j = _cast(left, at_least_single(self.dtype))
         a_later, b_later, c_later, eta_later, j_later = _cast(right, at_least_single(self.dtype))
-        factors = jsl.lu_factor(jnp.eye(self.n, dtype=c.dtype) + c @ j_later)
-        forward = _solve(factors, a, (b + c @ eta_later)[:, None], c)
-        backward = _solve(factors, (eta_later - j_later @ b)[:, None], j_later @ a, trans=1)
+        d = jnp.eye(self.n, dtype=c.dtype) + c @ j_later
+        forward = _solve(d, a, (b + c @ eta_later)[:, None], c)
+        backward = _solve(d.T, (eta_later - j_later @ b)[:, None], j_later @ a)
         product = (
             a_later @ forward[0],
             a_later @ forward[1][:, 0] + b_later,
@@ -93,8 +93,8 @@ class Kalman(AbstractMonoid[Step, Gaussian]):
     def act(self, state: Gaussian, element: Step) -> Gaussian:
         mean, covariance = _cast(state, at_least_single(self.dtype))
         a, b, c, eta, j = _cast(element, at_least_single(self.dtype))
-        factors = jsl.lu_factor(jnp.eye(self.n, dtype=c.dtype) + covariance @ j)
-        updated = _solve(factors, (mean + covariance @ eta)[:, None], covariance)
+        d = jnp.eye(self.n, dtype=c.dtype) + covariance @ j
+        updated = _solve(d, (mean + covariance @ eta)[:, None], covariance)
         pushed = a @ updated[0][:, 0] + b, _symmetric(a @ updated[1] @ a.T + c)
         return _cast(pushed, self.dtype)
 
@@ -143,18 +143,15 @@ def kalman_element(
     """
     given = (transition, process_noise, observation, observation_noise, y)
     f, q, h, r, seen = _cast(given, at_least_single(np.dtype(transition.dtype)))
-    n = q.shape[0]
-    spread = jsl.cho_factor(_symmetric(h @ q @ h.T + r))
-    # G⁻¹ [H F, H Q, y], in one solve.
-    solved = jsl.cho_solve(spread, jnp.concatenate([h @ f, h @ q, seen[:, None]], axis=1))
-    of_f, of_q, of_y = solved[:, :n], solved[:, n : 2 * n], solved[:, 2 * n]
+    # G⁻¹ [H F, H Q, y].
+    of_f, of_q, of_y = _solve(_symmetric(h @ q @ h.T + r), h @ f, h @ q, seen[:, None])
     gain = q @ h.T
     hf = h @ f
     step = (
         f - gain @ of_f,
-        gain @ of_y,
+        gain @ of_y[:, 0],
         _symmetric(q - gain @ of_q),
-        hf.T @ of_y,
+        hf.T @ of_y[:, 0],
         _symmetric(hf.T @ of_f),
     )
     return _cast(step, np.dtype(transition.dtype))
@@ -168,10 +165,10 @@ def _symmetric(matrix: Square) -> Square:
     return (matrix + matrix.T) / 2
 
 
-def _solve(factors: tuple, *sides: Array, trans: int = 0) -> list[Array]:
+def _solve(matrix: Square, *sides: Array) -> list[Array]:
     """Solve for several right-hand sides at once."""
     columns = np.cumsum([side.shape[1] for side in sides])[:-1].tolist()
-    return jnp.split(jsl.lu_solve(factors, jnp.concatenate(sides, axis=1), trans), columns, axis=1)
+    return jnp.split(solve(matrix, jnp.concatenate(sides, axis=1)), columns, axis=1)
 
 
 @tracks.register

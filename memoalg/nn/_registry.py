@@ -114,7 +114,7 @@ MODELS: dict[str, Model] = {
     "deltanet": Model(DeltaNet, deltanet, "delta", NOTHING),
     "gated_deltanet": Model(GatedDeltaNet, gated_deltanet, "delta", NOTHING),
     "delta_product": Model(DeltaProduct, delta_product, "delta", ANY),
-    "rwkv7": Model(RWKV7, rwkv7, "delta", ANY),
+    "rwkv7": Model(RWKV7, rwkv7, "delta", NOTHING),
     "ttt_linear": Model(TTTLinear, ttt_linear, "delta", ABELIAN),
     "rotation_rnn": Model(RotationRNN, rotation_rnn, "groups", ANY),
     "spherical": Model(Spherical, spherical, "groups", ANY),

@@ -3,6 +3,7 @@
 # Wrong calls are the point of some tests here.
 # pyright: reportArgumentType=false
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,12 @@ XS = np.random.default_rng(0).normal(size=(T, 3)).astype(np.float32)
 
 
 def run(layer, xs=XS, start=START):
-    return layer(layer.init_carry(), jnp.asarray(xs), jnp.asarray(start))[1]
+    return _run(layer, jnp.asarray(xs), jnp.asarray(start))
+
+
+@eqx.filter_jit
+def _run(layer, xs, start):
+    return layer(layer.init_carry(), xs, start)[1]
 
 
 def turned(x, position, base):

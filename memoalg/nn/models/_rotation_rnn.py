@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._solve import solve
 from ...algebra import AbstractMonoid, Power, Rotation
 from .._layer import AbstractLayer
 from .._linear import Linear
@@ -87,7 +88,7 @@ class RotationRNN(AbstractMemoroid):
         skew = skew - skew.mT
         eye = jnp.broadcast_to(jnp.eye(n, dtype=skew.dtype), skew.shape)
         # (I + Z)(I - Z)⁻¹ = 2 (I - Z)⁻¹ - I. I - Z is never near singular: it is longer than I.
-        cayley = 2 * jnp.linalg.inv(eye - skew) - eye
+        cayley = 2 * jax.vmap(solve)(eye - skew, eye) - eye
         return cayley @ cayley
 
     def readout(self, read: Float[Array, "heads n n"], x: Array) -> Float[Array, " out"]:
