@@ -8,9 +8,10 @@ T = 1024 steps in 8 rows (`jax.vmap` over axis 0), float32, an episode of 64 ste
 - attention: `ma.nn.SoftmaxWindow`, one head, keys and values of half the width, read at every step;
 - largest: `ma.Window(ma.Max(...))`, read at every step.
 
-`forward` is (last state, reads); `gradient` is that of a weighted sum of sines of the reads in all that is
-written and asked. Times are CPU-seconds of one core, as ratios to `ma.Sequential()` (larger is slower); memory
-is what XLA plans for temporaries, as a share of one array (T, B, k, width). `ma.Associative()` moves such an array at every level, so it is left out.
+`forward` is (last state, reads); `gradient` is that of a weighted sum of sines of the reads in all that
+is written and asked. Times are CPU-seconds of one core, as ratios to `ma.Sequential()` (larger is
+slower); memory is what XLA plans for temporaries, as a share of one array (T, B, k, width).
+`ma.Associative()` moves such an array at every level, so it is left out.
 """
 
 import argparse
@@ -66,7 +67,7 @@ def steps_of(kind: str, setting: Setting) -> tuple[Any, Any, Any]:
 
 
 def run(
-    monoid: Any,
+    monoid: ma.AbstractMonoid,
     method: ma.AbstractMethod,
     gradient: bool,
     generators: Any,
@@ -79,8 +80,8 @@ def run(
         state = monoid.initial_state()
         return ma.trajectory(monoid, state, generators, start, queries=queries, method=method)
 
-    def loss(moving: Any) -> Any:
-        _, reads = jax.vmap(one)(*moving, start)
+    def loss(moving: tuple[Any, Any]) -> Any:
+        _, reads = jax.vmap(one)(moving[0], moving[1], start)
         leaf = jax.tree.leaves(reads)[0]
         return jnp.sum(jnp.sin(leaf) * jnp.cos(jnp.arange(leaf.shape[-1], dtype=leaf.dtype)))
 

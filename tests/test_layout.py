@@ -201,9 +201,13 @@ def run_python(code: str) -> str:
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import memoalg", [*EXTRAS, "optax", "memoalg.rl", "memoalg.envs", "memoalg.cli"]),
+        (
+            "import memoalg",
+            [*EXTRAS, "optax", *(f"memoalg.{floor}" for floor in ("rl", "envs", "tasks", "cli"))],
+        ),
         ("import memoalg.envs", [*EXTRAS, "optax"]),
         ("import memoalg.rl", EXTRAS),
+        ("import memoalg.tasks", EXTRAS),
         ("import memoalg.cli", EXTRAS),
     ],
 )
