@@ -30,6 +30,8 @@ in arrays of states (or of reads, for outer products and delta rules).
 SECTIONS = {
     "chunked": ("Outer-product memories on a CPU", "python benchmarks/chunked.py"),
     "layers": ("Whole layers on a CPU", "python benchmarks/layers.py"),
+    "models": ("Models beside memax's", "python benchmarks/models.py"),
+    "windows": ("Windows", "python benchmarks/windows.py"),
     "newton": ("Recurrent cells", "python benchmarks/newton.py"),
     "environments": ("Environments on a CPU", "python benchmarks/environments.py"),
     "gpu_counts": (

@@ -18,7 +18,8 @@ class WindowForm(NamedTuple):
 
     What [`memoalg.Gather`][] needs to know of a monoid. The leaves of the buffer have a leading axis of
     `size` slots, of which the last `count` are filled; a step moves them up by one and puts
-    `slot(generator)` into the last. A class of one's own registers its form:
+    `slot(generator)` into the last. The monoid's own initial state has count 0 and slots that are all
+    alike. A class of one's own registers its form:
     `ma.scans.window_form.register(MyMonoid, lambda monoid: ma.scans.WindowForm(monoid.k))`.
 
     Attributes:
