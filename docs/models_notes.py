@@ -87,6 +87,7 @@ a loop, or [`Newton`][memoalg.Newton]'s method over all steps at once.""",
 RELATED: dict[str, tuple[str, ...]] = {
     "linear_attention": ("NormalisedOuterSum",),
     "qrnn": ("GatedPooling",),
+    "attention": ("SoftmaxWindow",),
 }
 """Classes that a model's section describes besides its own."""
 

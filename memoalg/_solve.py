@@ -10,8 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-UNROLLED = 8
-
 
 def solve(a: Float[Array, "n n"], b: Float[Array, "n m"]) -> Float[Array, "n m"]:
     """x with `a @ x = b`, by elimination with partial pivoting; NaN or inf where a is singular."""
@@ -44,8 +42,8 @@ def _eliminated(a: Array, b: Array) -> Array:
         return rows, jnp.where(is_pivot, k, place)
 
     start = jnp.concatenate([a, b], axis=1), jnp.full_like(index, n)
-    unroll = True if n <= UNROLLED else 1
-    rows, place = jax.lax.fori_loop(0, n, column, start, unroll=unroll)
+    # A loop, even for the smallest n: unrolled, it was slower to compile and to run.
+    rows, place = jax.lax.fori_loop(0, n, column, start)
     # Every unknown from its row: for sizes this small a masked sum is faster than a gather.
     solved = jnp.broadcast_to(rows[None, :, n:], (n, *b.shape))
     mine = jnp.broadcast_to((place[None, :] == index[:, None])[:, :, None], solved.shape)

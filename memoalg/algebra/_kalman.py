@@ -76,14 +76,14 @@ class Kalman(AbstractMonoid[Step, Gaussian]):
         a, b, c, eta, j = _cast(left, at_least_single(self.dtype))
         a_later, b_later, c_later, eta_later, j_later = _cast(right, at_least_single(self.dtype))
         d = jnp.eye(self.n, dtype=c.dtype) + c @ j_later
-        forward = _solve(d, a, (b + c @ eta_later)[:, None], c)
-        backward = _solve(d.T, (eta_later - j_later @ b)[:, None], j_later @ a)
+        of_a, of_b, of_c = _solve(d, a, (b + c @ eta_later)[:, None], c)
+        # A₁ᵀ D⁻ᵀ is the transpose of the first: one solve serves both directions.
         product = (
-            a_later @ forward[0],
-            a_later @ forward[1][:, 0] + b_later,
-            _symmetric(a_later @ forward[2] @ a_later.T + c_later),
-            a.T @ backward[0][:, 0] + eta,
-            _symmetric(a.T @ backward[1] + j),
+            a_later @ of_a,
+            a_later @ of_b[:, 0] + b_later,
+            _symmetric(a_later @ of_c @ a_later.T + c_later),
+            of_a.T @ (eta_later - j_later @ b) + eta,
+            _symmetric(of_a.T @ j_later @ a + j),
         )
         return _cast(product, self.dtype)
 

@@ -36,6 +36,7 @@ from ._relative_position import NoPosition as NoPosition
 from ._relative_position import Rotary as Rotary
 from ._substeps import Substeps as Substeps
 from .models._attention import Attention as Attention
+from .models._attention import SoftmaxWindow as SoftmaxWindow
 from .models._automaton import Automaton as Automaton
 from .models._convolution import Convolution as Convolution
 from .models._decayed_max import DecayedMax as DecayedMax
