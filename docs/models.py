@@ -22,9 +22,8 @@ WIDTH, LENGTH = 128, 1024
 KEY = jax.random.key(0)
 
 COSTS = [
-    "| model | numbers | state bytes | flops a step | bytes a step | flops, sequence | bytes, sequence "
-    "| depth | tracks |",
-    "|---|--:|--:|--:|--:|--:|--:|--:|---|",
+    "| model | tracks | depth | numbers | state | flops/step | bytes/step | flops | bytes |",
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|",
 ]
 
 
@@ -102,10 +101,10 @@ def cost_row(name: str, link: str) -> str:
     block = eqx.filter_eval_shape(lambda key: entry.block(WIDTH, key), KEY)
     found = ma.nn.cost(block, LENGTH)
     counts = (
-        found.parameters, found.state_bytes, found.step_flops, found.step_bytes,
-        found.flops, found.bytes, found.depth,
+        found.depth, found.parameters, found.state_bytes,
+        found.step_flops, found.step_bytes, found.flops, found.bytes,
     )  # fmt: skip
-    told = [f"[{name}]({link}#{anchor(name)})", *map(short, counts), entry.tracks.name.lower()]
+    told = [f"[{name}]({link}#{anchor(name)})", entry.tracks.name.lower(), *map(short, counts)]
     return f"| {' | '.join(told)} |"
 
 
@@ -115,11 +114,11 @@ def anchor(name: str) -> str:
 
 
 def short(number: int) -> str:
-    """Three digits: 82300 is 82.3 k."""
+    """Three digits: 82300 is 82.3k."""
     if number < 1000:
         return str(number)
     power = min(4, (len(str(number)) - 1) // 3)
-    return f"{number / 1000**power:.3g} {' kMGT'[power]}"
+    return f"{number / 1000**power:.3g}{' kMGT'[power]}"
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ run as a parallel scan, step by step, and across episode boundaries, and all are
 import jax
 import memoalg as ma
 
-key = jax.random.key(0)
-model = ma.nn.make("min_gru", in_size=8, out_size=4, width=64, depth=2, key=key)   # by name
-same_size = ma.nn.make("gla", in_size=8, out_size=4, parameters=50_000, key=key)   # for a fair comparison
-hybrid = ma.nn.make(["rg_lru", "rg_lru", "attention"], in_size=8, out_size=4, depth=3, key=key)
-layer = ma.nn.LRU(8, 4, state_size=32, key=key)                                    # the bare layer
+sizes = dict(in_size=8, out_size=4, key=jax.random.key(0))
+model = ma.nn.make("min_gru", width=64, depth=2, **sizes)  # by name
+equal = ma.nn.make("gla", parameters=50_000, **sizes)  # as large as another
+hybrid = ma.nn.make(["rg_lru", "rg_lru", "attention"], depth=3, **sizes)
+layer = ma.nn.LRU(8, 4, state_size=32, key=jax.random.key(0))  # the bare layer
 ```
 
 `python examples/train_model.py --model min_gru --task copy` trains any of them on any task of
@@ -54,7 +54,8 @@ too, in a few rounds where they are tame).
 ## Costs
 
 Of one published block of width 128, over 1024 steps, counted in the traced program of one sequence
-([`ma.nn.cost`][memoalg.nn.cost]; `memoalg models` prints the table for other sizes). "numbers" are learned ones.
+([`ma.nn.cost`][memoalg.nn.cost]; `memoalg models` prints the table for other sizes). "numbers" are learned
+ones, "state" is in bytes; the last two columns are of the whole sequence.
 How the models run beside memax's is on the [performance page](../performance.md).
 """
 
