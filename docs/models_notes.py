@@ -183,7 +183,7 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "hgrn2": (
         "As `gla` with fewer parameters: what is forgotten under a key is what makes room for the new.",
-        "The lower bound is the same for all heads here.",
+        "Keys are tied to decays: a memory that keeps everything writes nothing.",
     ),
     "mlstm": (
         "Exponential gates: a later input may overrule all earlier ones, which a sigmoid cannot.",
@@ -218,8 +218,8 @@ NOTES: dict[str, tuple[str, str]] = {
         "It forgets nothing by itself, and a wrong turn stays: errors accumulate until the episode ends.",
     ),
     "spherical": (
-        "As `rotation_rnn` at a fraction of the cost: a point on the sphere, moved by pairs of quaternions.",
-        "Three degrees of freedom a head.",
+        "As `rotation_rnn` at a fraction of the cost: a point on the sphere, moved by pairs of quaternions. It has no paper of its own.",
+        "Four dimensions a head, and a state of constant length: there is no \"how sure\".",
     ),
     "automaton": (
         "Hidden modes, counters, grammars: exact where the letters become certain.",
@@ -239,11 +239,11 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "hmm": (
         "Few discrete hidden states with noisy observations: the belief is what there is to know.",
-        "The transitions do not depend on the input or action; with many states the tree multiplies (n, n) matrices.",
+        "The transitions do not depend on the input; evidence that all states forbid leaves a belief of zeros until the next start.",
     ),
     "kalman": (
         "Continuous hidden states that move linearly under Gaussian noise: position from noisy measurements.",
-        "The covariance does not depend on what is observed; dense solves make it slow beyond a few dimensions.",
+        "Its gain does not depend on what is observed, so between starts the mean is linear in it; dense solves make it slow beyond a few dimensions.",
     ),
     "gru": (
         "The base line of recurrent reinforcement learning: robust, well known, hard to beat on short memories.",

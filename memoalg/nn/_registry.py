@@ -122,7 +122,7 @@ MODELS: dict[str, Model] = {
     "frame_stack": Model(FrameStack, frame_stack, "windows", NOTHING),
     "attention": Model(Attention, attention, "windows", NOTHING),
     "convolution": Model(Convolution, convolution, "windows", NOTHING),
-    "hmm": Model(HMM, hmm, "filters", NOTHING),
+    "hmm": Model(HMM, hmm, "filters", ANY),
     "kalman": Model(KalmanFilter, kalman, "filters", NOTHING),
     "gru": Model(GRU, gru, "cells", ANY),
     "lstm": Model(LSTM, lstm, "cells", ANY),

@@ -52,9 +52,9 @@ class Rotary(AbstractRelativePosition):
 
     $$(R^m q) \cdot (R^n k) = q \cdot (R^{n-m} k),$$
 
-    where R turns the i-th pair of numbers (i and i + d/2 of d) by the angle $c^{-2i/d}$. Only
-    differences count, so positions are those in the window: angles stay small, however long the
-    episode. The last number of an odd size is not turned.
+    where R turns the i-th pair of numbers (i and i + d/2 of d) by the angle $c^{-2i/d}$, with d the
+    size, or one less where it is odd: the last number of an odd size is not turned. Only differences
+    count, so positions are those in the window: angles stay small, however long the episode.
 
     Arguments:
         base: c; the slowest pair turns once in about 2 pi c steps.

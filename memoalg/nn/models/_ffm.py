@@ -31,6 +31,8 @@ class FFM(AbstractMemoroid):
     is right to 1e-4. The paper's counter of steps is not carried: $\gamma$ is the same at every step,
     and the tree takes its powers by squaring.
 
+    Hazard: LN of one number is zero: with an `out_size` of 1 nothing that is remembered is read.
+
     Arguments:
         in_size: length of an input vector.
         out_size: length of an output vector.

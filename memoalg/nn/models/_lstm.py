@@ -28,7 +28,7 @@ class LSTM(AbstractRecurrent):
         key: for the initialisation: recurrent weights orthogonal.
 
     Source: Gers et al., Learning to forget (Neural Computation 12, 2000), without peepholes, in the
-    form of cuDNN and PyTorch (`torch.nn.LSTM`); the bias of 1: Jozefowicz et al. (ICML 2015).
+        form of cuDNN and PyTorch (`torch.nn.LSTM`); the bias of 1: Jozefowicz et al. (ICML 2015).
 
     Example:
         >>> import jax, jax.numpy as jnp, memoalg as ma

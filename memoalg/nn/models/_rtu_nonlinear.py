@@ -38,7 +38,8 @@ class NonlinearRTU(AbstractCell):
         key: for the initialisation.
 
     Raises:
-        ValueError: for a size below 1 or an odd `out_size`, or where not `0 <= r_min < r_max <= 1`.
+        ValueError: for a size below 1 or an odd `out_size`, or where not `0 <= r_min < r_max <= 1` and
+            `max_phase > 0`.
 
     Source: Elelimy et al., Real-Time Recurrent Learning using Trace Units in Reinforcement Learning
         (arXiv 2409.01449): the non-linear unit, as in the authors' code.
