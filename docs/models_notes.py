@@ -71,7 +71,8 @@ mixture of values. They hold more than vectors of the same width, and run as pro
 one rate a head that depends on the input, at one rate a key.""",
     "delta": """Fast weights that are *corrected* instead of added to: what is stored under a key is replaced. With keys
 of norm 1 a step multiplies by a projection (or, with strengths up to 2, a reflection), and products of these follow
-groups that no diagonal recurrence can. Chunks of them are solved as triangular systems ([`Chunked`][memoalg.Chunked]).""",
+groups that no diagonal recurrence can. The blocks of all but `rwkv7` are the memory alone: put a channel mixer after it
+(`ma.nn.PreNorm(width, ma.nn.FeedForward(…))`), as the papers' language models do. Chunks of them are solved as triangular systems ([`Chunked`][memoalg.Chunked]).""",
     "groups": """Here the product itself is the memory: the state is moved about by elements of a group, or of a
 monoid close to one. These models show what an algebra can follow for ever and exactly; few tasks of reinforcement
 learning need it.""",
@@ -219,7 +220,7 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "spherical": (
         "As `rotation_rnn` at a fraction of the cost: a point on the sphere, moved by pairs of quaternions. It has no paper of its own.",
-        "Four dimensions a head, and a state of constant length: there is no \"how sure\".",
+        'Four dimensions a head, and a state of constant length: there is no "how sure".',
     ),
     "automaton": (
         "Hidden modes, counters, grammars: exact where the letters become certain.",

@@ -55,6 +55,8 @@ def main(options: Options) -> None:
         task, model = build(options, model_key)
     except ValueError as error:
         raise SystemExit(str(error)) from None
+    if options.picture is not None and not options.picture.parent.is_dir():
+        raise SystemExit(f"there is no folder {options.picture.parent} for the picture")
     # Made before the training, so that a missing library is told before anything is lost.
     figure = None if options.picture is None else new_figure()
     print(f"{options.model}: {ma.nn.count_parameters(model):,} parameters, {task}")

@@ -71,6 +71,15 @@ def _equation(equation: JaxprEqn, asked: list[bool]) -> tuple[Work, list[bool]]:
     if name == "cond":
         branches = [_needed(b.jaxpr, asked)[0] for b in params["branches"]]
         return max(branches, key=lambda work: work.flops), everything
+    if name == "while":
+        body = params["body_jaxpr"].jaxpr
+        return Work(
+            _needed(body, [True] * len(body.outvars))[0].flops, _moved(equation)
+        ), everything
+    if name == "custom_linear_solve":
+        solve = params["jaxprs"].solve.jaxpr
+        inner = _needed(solve, [True] * len(solve.outvars))[0]
+        return Work(inner.flops, _moved(equation)), everything
     # A rule for derivatives carries programs besides the one that is run: the first is that.
     program = next((value for value in params.values() if _is_program(value)), None)
     if program is None:

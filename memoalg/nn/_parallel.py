@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, PyTree
 
 from ..algebra import AbstractMonoid, DirectProduct
 from ..scans import AbstractMethod, Auto
-from ._check import check_layers, layer_name
+from ._check import check_layers, check_sequence, layer_name
 from ._compose import Serial
 from ._feed_forward import Pointwise
 from ._layer import AbstractLayer, Carry
@@ -62,6 +62,7 @@ class Fork(AbstractLayer):
         *,
         method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
+        check_sequence(self, xs, start)
         return _call_each(self.layers, carry, xs, start, method)
 
     def step(self, carry: Carry, x: PyTree, start: Bool[Array, ""] | None) -> tuple[Carry, Any]:
@@ -115,6 +116,7 @@ class Parallel(AbstractLayer):
         *,
         method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
+        check_sequence(self, xs, start)
         carry, outputs = _call_each(self.layers, carry, xs, start, method)
         return carry, jnp.concatenate(outputs, axis=-1)
 
@@ -130,12 +132,16 @@ def Gated(layer: AbstractLayer, gate: Callable[[Any], Any]) -> Serial:
         layer: the memory.
         gate: g, of one step: a module (which trains) or a plain function.
 
+    Raises:
+        TypeError: where `layer` is not a layer.
+
     Example:
         >>> import jax, jax.numpy as jnp, memoalg as ma
         >>> layer = ma.nn.Gated(ma.nn.Pointwise(jnp.exp), jax.nn.relu)
         >>> print(layer.step(layer.init_carry(), jnp.array([0.0, -1.0]), None)[1])
         [0. 0.]
     """
+    check_layers("Gated", (layer,))
     size = layer.in_size
     return Serial(Fork(layer, Pointwise(gate, size)), Pointwise(_multiplied, None, layer.out_size))
 
@@ -189,7 +195,8 @@ def _call_each(
     """Each layer's carry and outputs; the memoroids among them in one trajectory."""
     joined = [i for i, layer in enumerate(layers) if isinstance(layer, AbstractMemoroid)]
     found: dict[int, tuple[Carry, Any]] = {}
-    if joined:
+    # One alone needs no product, and its methods know its own initial state.
+    if len(joined) > 1:
         product = Joined(tuple(layers[i] for i in joined))  # pyright: ignore
         states, ys = product(tuple(carry[i] for i in joined), xs, start, method=method)
         found = {i: (state, y) for i, state, y in zip(joined, states, ys, strict=True)}

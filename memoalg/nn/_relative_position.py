@@ -69,6 +69,10 @@ class Rotary(AbstractRelativePosition):
 
     base: float = eqx.field(static=True, default=10000.0)
 
+    def __check_init__(self) -> None:
+        if not self.base > 0:
+            raise ValueError(f"Rotary: base must be above 0, got {self.base}")
+
     def turned(
         self, x: Float[Array, "time heads size"], at: Int[Array, " time"]
     ) -> Float[Array, "time heads size"]:

@@ -63,6 +63,7 @@ class Substeps(AbstractLayer):
         method: AbstractMethod = Auto(),
     ) -> tuple[Carry, Any]:
         check_sequence(self, xs, start)
+        self._check(xs, 1)
         flat = jax.tree.map(_flat, xs)
         if start is not None:
             first = jnp.arange(self.count) == 0
@@ -72,12 +73,21 @@ class Substeps(AbstractLayer):
 
     def step(self, carry: Carry, x: PyTree, start: Bool[Array, ""] | None) -> tuple[Carry, Any]:
         check_step(self, x, start)
+        self._check(x, 0)
         y = None
         for index in range(self.count):
             part = jax.tree.map(lambda leaf, index=index: leaf[index], x)
             begins = None if start is None else (start if index == 0 else jnp.zeros((), bool))
             carry, y = self.layer.step(carry, part, begins)
         return carry, y
+
+    def _check(self, xs: PyTree, axis: int) -> None:
+        for leaf in jax.tree.leaves(xs):
+            if leaf.ndim <= axis or leaf.shape[axis] != self.count:
+                raise ValueError(
+                    f"Substeps: every part of an input begins with an axis of length count={self.count}, "
+                    f"got {'(time, ...) of ' if axis else ''}shape {leaf.shape}"
+                )
 
 
 def _flat(leaf: Array) -> Array:

@@ -17,8 +17,9 @@ class AssociativeRecall(AbstractSymbolTask):
     uniformly and independently. They are shown as key, value, key, value, ..., one a step; with
     `together` key and value share a step. Then follow `queries` steps, each with one of the shown keys,
     drawn uniformly and independently, and a 1 in the last channel: its value is to be said on that
-    step. Keys have the first channels, values the next. A layer without a convolution or a token shift
-    in front of it cannot bind a value to the key of the step before: give it two layers, or `together`.
+    step. Keys have the first channels, values the next. A linear recurrence, or attention, without a
+    convolution or a token shift in front of it cannot bind a value to the key of the step before: give it
+    two layers, or `together`.
 
     Arguments:
         keys: how many different keys there are.

@@ -11,6 +11,7 @@ import pytest
 
 import memoalg as ma
 from memoalg._count import count_work
+from memoalg._solve import solve
 
 KEY = jax.random.key(0)
 STACKS = ["lru", "linear_attention", "gru", "mlp"]
@@ -29,6 +30,16 @@ def test_products_and_loops_are_counted():
         return jax.lax.scan(lambda c, _: (c @ square, None), a, length=7)[0]
 
     assert work(looped, a, jnp.ones((4, 4))).flops == 7 * 2 * 3 * 4 * 4
+
+
+def test_systems_and_open_loops_are_counted():
+    a = jnp.eye(16) + 0.1
+    assert work(solve, a, jnp.ones((16, 16))).flops > 2 * 16**3 / 3
+
+    def until(a):
+        return jax.lax.while_loop(lambda a: a[0, 0] < 9, lambda a: a @ a, a)
+
+    assert work(until, a).flops == 2 * 16**3
 
 
 def test_what_no_result_needs_is_not_counted():

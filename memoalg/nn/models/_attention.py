@@ -11,6 +11,7 @@ from ..._typing import DTypeLike
 from ...algebra import AbstractMonoid, Recent
 from ...algebra._ground import fixed_dtype
 from ...scans._window_form import WindowForm, window_form
+from .._check import check_sizes
 from .._compose import Residual, Serial
 from .._feed_forward import FeedForward, Pointwise
 from .._heads import check_heads, heads_for
@@ -67,6 +68,7 @@ class SoftmaxWindow(AbstractMonoid[State]):
         position: AbstractRelativePosition = NoPosition(),
         dtype: DTypeLike | None = None,
     ):
+        check_sizes("SoftmaxWindow", k=k, heads=heads, key_size=key_size, value_size=value_size)
         self.k, self.heads = k, heads
         self.key_size, self.value_size = key_size, value_size
         self.position, self.dtype = position, fixed_dtype(dtype)
@@ -106,6 +108,10 @@ class SoftmaxWindow(AbstractMonoid[State]):
     ) -> Float[Array, "time queries value"]:
         """What consecutive steps read, of the rows in which their windows lie."""
         steps, many = queries.shape[:2]
+        if many % self.heads:
+            raise ValueError(
+                f"SoftmaxWindow: {many} query heads do not divide among heads={self.heads} of keys"
+            )
         step, row = (jnp.arange(n, dtype=counts.dtype) for n in (steps, rows.shape[0]))
         age = step[:, None] + (self.k - 1) - row[None, :]
         seen = (age >= 0) & (age < counts[:, None])
@@ -246,10 +252,11 @@ class Attention(AbstractMemoroid):
         return SoftmaxWindow(self.k, self.key_heads, key_size, value_size, self.position, dtype)
 
     def encode(self, x: Float[Array, " in"]) -> Float[Array, "heads pair"]:
-        return self.pairs(x).reshape(self.key_heads, -1)
+        # A float32 input must not widen what a bfloat16 memory holds.
+        return self.pairs(x).astype(self.output.weight.dtype).reshape(self.key_heads, -1)
 
     def query(self, x: Float[Array, " in"]) -> Float[Array, "queries key"]:
-        return self.queries(x).reshape(self.heads, -1)
+        return self.queries(x).astype(self.output.weight.dtype).reshape(self.heads, -1)
 
     def readout(
         self, read: Float[Array, "queries value"], x: Float[Array, " in"]

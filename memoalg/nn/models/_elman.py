@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._product import dense_product
+from .._check import check_sizes
 from .._compose import Residual
 from .._layer import AbstractLayer
 from .._linear import Linear
@@ -19,6 +20,9 @@ class Elman(AbstractRecurrent):
         in_size: length of an input vector.
         out_size: length of the state, which is the output.
         key: for the initialisation: recurrent weights orthogonal.
+
+    Raises:
+        ValueError: for a size below 1.
 
     Source: Elman, Finding structure in time (Cognitive Science 14, 1990), without its output layer.
 
@@ -35,6 +39,7 @@ class Elman(AbstractRecurrent):
     out_size: int = eqx.field(static=True)
 
     def __init__(self, in_size: int, out_size: int, *, key: PRNGKeyArray):
+        check_sizes("Elman", in_size=in_size, out_size=out_size)
         input_key, recurrent_key = jax.random.split(key)
         orthogonal = jax.nn.initializers.orthogonal()
         self.inputs = Linear(in_size, out_size, key=input_key)
@@ -42,7 +47,7 @@ class Elman(AbstractRecurrent):
         self.in_size, self.out_size = in_size, out_size
 
     def project(self, x: Float[Array, " in"]) -> tuple[tuple[Array, ...], tuple[()]]:
-        return (self.inputs(x),), ()
+        return (self.inputs(x).astype(self.recurrent.dtype),), ()
 
     def recur(self, state: Float[Array, "*time state"]) -> Float[Array, "*time gates"]:
         return dense_product(state, self.recurrent)

@@ -120,7 +120,7 @@ class FFM(AbstractMemoroid):
         self, read: Complex[Array, "memory context"], x: Float[Array, " in"]
     ) -> Float[Array, " out"]:
         parts = jnp.concatenate([read.real.ravel(), read.imag.ravel()])
-        memory = layer_norm(self.mix(parts.astype(x.dtype)))
+        memory = layer_norm(self.mix(parts.astype(self.mix.weight.dtype)))
         gate, through = jnp.split(self.gates(x), 2)
         gate = jax.nn.sigmoid(gate)
         return memory * gate + through * (1 - gate)

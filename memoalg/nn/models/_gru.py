@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._product import dense_product
+from .._check import check_sizes
 from .._layer import AbstractLayer
 from .._linear import Linear
 from .._recurrent import AbstractRecurrent
@@ -24,6 +25,9 @@ class GRU(AbstractRecurrent):
         out_size: length of the state, which is the output.
         key: for the initialisation: input weights orthogonal of scale sqrt(2), recurrent orthogonal.
 
+    Raises:
+        ValueError: for a size below 1.
+
     Source: Cho et al. (arXiv 1406.1078), in the form of cuDNN and PyTorch (`torch.nn.GRU`).
 
     Example:
@@ -40,6 +44,7 @@ class GRU(AbstractRecurrent):
     out_size: int = eqx.field(static=True)
 
     def __init__(self, in_size: int, out_size: int, *, key: PRNGKeyArray):
+        check_sizes("GRU", in_size=in_size, out_size=out_size)
         input_key, recurrent_key = jax.random.split(key)
         orthogonal = jax.nn.initializers.orthogonal()
         keys = jax.random.split(recurrent_key, 3)
@@ -50,7 +55,7 @@ class GRU(AbstractRecurrent):
         self.in_size, self.out_size = in_size, out_size
 
     def project(self, x: Float[Array, " in"]) -> tuple[tuple[Array, ...], Array]:
-        reset, update, new = jnp.split(self.inputs(x), 3)
+        reset, update, new = jnp.split(self.inputs(x).astype(self.recurrent.dtype), 3)
         return (reset, update), new
 
     def recur(self, state: Float[Array, "*time state"]) -> Float[Array, "*time gates"]:

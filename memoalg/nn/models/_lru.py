@@ -8,6 +8,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from ..._product import dense_product
 from ..._typing import complex_dtype_of
 from ...algebra import AbstractMonoid, Affine, Fixed
+from .._check import check_sizes
 from .._compose import Serial
 from .._feed_forward import Pointwise
 from .._glu import GLU
@@ -37,7 +38,7 @@ class LRU(AbstractMemoroid):
         key: for the initialisation.
 
     Raises:
-        ValueError: where not `0 <= r_min < r_max < 1`.
+        ValueError: for a size below 1, or where not `0 <= r_min < r_max < 1` and `max_phase > 0`.
 
     Source: Orvieto et al., Resurrecting Recurrent Neural Networks for Long Sequences
         (arXiv 2303.06349), eqs. 5 to 7 and Lemma 3.2.
@@ -71,12 +72,20 @@ class LRU(AbstractMemoroid):
         max_phase: float = 3.141592653589793,
         key: PRNGKeyArray,
     ):
-        if not 0.0 <= r_min < r_max < 1.0:
-            raise ValueError(f"LRU needs 0 <= r_min < r_max < 1, got r_min={r_min}, r_max={r_max}")
+        check_sizes("LRU", in_size=in_size, out_size=out_size, state_size=state_size)
+        if not 0.0 <= r_min < r_max < 1.0 or max_phase <= 0.0:
+            raise ValueError(
+                f"LRU needs 0 <= r_min < r_max < 1 and max_phase > 0, got r_min={r_min}, "
+                f"r_max={r_max}, max_phase={max_phase}"
+            )
         r_key, phase_key, b_key, c_key, d_key = jax.random.split(key, 5)
         # |lambda|^2 uniform on the ring, kept off both ends where the logarithms diverge.
-        square = jax.random.uniform(r_key, (state_size,), minval=r_min**2 + 1e-6, maxval=r_max**2)
-        phase = jax.random.uniform(phase_key, (state_size,), minval=1e-3, maxval=max_phase)
+        high = min(max(r_max**2, 2e-6), 1 - 1e-6)
+        low = min(r_min**2 + 1e-6, high)
+        square = jax.random.uniform(r_key, (state_size,), minval=low, maxval=high)
+        phase = jax.random.uniform(
+            phase_key, (state_size,), minval=1e-3 * max_phase, maxval=max_phase
+        )
         self.nu_log = jnp.log(-0.5 * jnp.log(square))
         self.theta_log = jnp.log(phase)
         self.gamma_log = 0.5 * jnp.log1p(-square)

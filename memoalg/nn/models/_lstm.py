@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._product import dense_product
+from .._check import check_sizes
 from .._layer import AbstractLayer
 from .._linear import Linear
 from .._recurrent import AbstractRecurrent
@@ -27,6 +28,9 @@ class LSTM(AbstractRecurrent):
         out_size: length of h, which is the output, and of c.
         key: for the initialisation: recurrent weights orthogonal.
 
+    Raises:
+        ValueError: for a size below 1.
+
     Source: Gers et al., Learning to forget (Neural Computation 12, 2000), without peepholes, in the
         form of cuDNN and PyTorch (`torch.nn.LSTM`); the bias of 1: Jozefowicz et al. (ICML 2015).
 
@@ -43,6 +47,7 @@ class LSTM(AbstractRecurrent):
     out_size: int = eqx.field(static=True)
 
     def __init__(self, in_size: int, out_size: int, *, key: PRNGKeyArray):
+        check_sizes("LSTM", in_size=in_size, out_size=out_size)
         input_key, recurrent_key = jax.random.split(key)
         orthogonal = jax.nn.initializers.orthogonal()
         keys = jax.random.split(recurrent_key, 4)
@@ -54,7 +59,7 @@ class LSTM(AbstractRecurrent):
         self.in_size, self.out_size = in_size, out_size
 
     def project(self, x: Float[Array, " in"]) -> tuple[tuple[Array, ...], tuple[()]]:
-        return tuple(jnp.split(self.inputs(x), 4)), ()
+        return tuple(jnp.split(self.inputs(x).astype(self.recurrent.dtype), 4)), ()
 
     def recur(self, state: Float[Array, "*time state"]) -> Float[Array, "*time gates"]:
         return dense_product(state, self.recurrent)

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._product import dense_product
 from .._cell import AbstractCell
+from .._check import check_sizes
 from .._layer import AbstractLayer
 from .._linear import Linear
 
@@ -24,6 +25,9 @@ class MGU(AbstractCell):
         out_size: length of the state, which is the output.
         key: for the initialisation: recurrent weights orthogonal.
 
+    Raises:
+        ValueError: for a size below 1.
+
     Source: Zhou et al. (arXiv 1603.09420).
 
     Example:
@@ -40,6 +44,7 @@ class MGU(AbstractCell):
     out_size: int = eqx.field(static=True)
 
     def __init__(self, in_size: int, out_size: int, *, key: PRNGKeyArray):
+        check_sizes("MGU", in_size=in_size, out_size=out_size)
         input_key, gate_key, candidate_key = jax.random.split(key, 3)
         orthogonal = jax.nn.initializers.orthogonal()
         shape, dtype = (out_size, out_size), jnp.result_type(float)
@@ -49,7 +54,7 @@ class MGU(AbstractCell):
         self.in_size, self.out_size = in_size, out_size
 
     def project(self, x: Float[Array, " in"]) -> tuple[Array, Array]:
-        gate, candidate = jnp.split(self.inputs(x), 2)
+        gate, candidate = jnp.split(self.inputs(x).astype(self.gate.dtype), 2)
         return gate, candidate
 
     def advance(

@@ -92,7 +92,9 @@ class MinGRU(AbstractMemoroid):
 
 def log_positive(x: Array) -> Array:
     """The logarithm of g: of x + 1/2 from zero on, of sigmoid(x) below."""
-    return jnp.where(x >= 0, jnp.log(jax.nn.relu(x) + 0.5), jax.nn.log_sigmoid(x))
+    # Not relu, whose slope at zero is 0: a zero input meets it exactly.
+    positive = jnp.where(x >= 0, x, jnp.zeros_like(x))
+    return jnp.where(x >= 0, jnp.log(positive + 0.5), jax.nn.log_sigmoid(x))
 
 
 def min_gru(width: int, key: PRNGKeyArray) -> AbstractLayer:

@@ -121,7 +121,9 @@ def trace_units(
     r_key, phase_key, w_key = jax.random.split(key, 3)
     shape = (out_size // 2,)
     # Off both ends, where the logarithms diverge.
-    square = jax.random.uniform(r_key, shape, minval=r_min**2 + 1e-6, maxval=r_max**2 - 1e-6)
+    high = min(max(r_max**2, 2e-6), 1 - 1e-6)
+    low = min(r_min**2 + 1e-6, high)
+    square = jax.random.uniform(r_key, shape, minval=low, maxval=high)
     phase = jax.random.uniform(phase_key, shape, minval=1e-3 * max_phase, maxval=max_phase)
     weight = in_size**-0.5 * jax.random.normal(w_key, (2, *shape, in_size))
     return jnp.log(-0.5 * jnp.log(square)), jnp.log(phase), weight
@@ -134,7 +136,9 @@ def rotation(
     rate, phase = jnp.exp(wide(nu_log)), jnp.exp(wide(theta_log))
     r = jnp.exp(-rate)
     # 1 - r² without the cancellation of an r near 1.
-    return r * jnp.cos(phase), r * jnp.sin(phase), jnp.sqrt(-jnp.expm1(-2 * rate))
+    # Where r is 1 in floats, the root would have an infinite slope.
+    square = jnp.maximum(-jnp.expm1(-2 * rate), jnp.finfo(rate.dtype).tiny)
+    return r * jnp.cos(phase), r * jnp.sin(phase), jnp.sqrt(square)
 
 
 def rtu(width: int, key: PRNGKeyArray) -> AbstractLayer:

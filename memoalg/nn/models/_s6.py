@@ -113,8 +113,9 @@ class S6(AbstractMemoroid):
         u = self._channels(x)
         rank = self.step_up.shape[1]
         rows = dense_product(u, self.select[: rank + self.state_size])
-        step = jax.nn.softplus(dense_product(rows[:rank], self.step_up) + self.step_bias)
-        step, b = wide(step), wide(rows[rank:])
+        # The bias is -7 or so at first: in bfloat16 the sum would lose the step width.
+        logits = wide(dense_product(rows[:rank], self.step_up)) + wide(self.step_bias)
+        step, b = jax.nn.softplus(logits), wide(rows[rank:])
         decay = jnp.exp(-step[:, None] * jnp.exp(wide(self.A_log)))
         return decay, (step * wide(u))[:, None] * b[None, :]
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._cell import AbstractCell
+from .._check import check_sizes
 from .._compose import Serial
 from .._feed_forward import FeedForward, Pointwise
 from .._heads import check_heads, heads_for, split_heads
@@ -72,6 +73,7 @@ class SLSTM(AbstractCell):
         exponential_forget: bool = False,
         key: PRNGKeyArray,
     ):
+        check_sizes("SLSTM", in_size=in_size, out_size=out_size)
         check_heads("SLSTM", heads, out_size=out_size)
         part = out_size // heads
         inputs = Linear(in_size, 4 * out_size, key=key)
