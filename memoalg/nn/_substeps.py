@@ -37,11 +37,12 @@ class Substeps(AbstractLayer):
     layer: AbstractLayer
     count: int = eqx.field(static=True)
 
-    def __check_init__(self) -> None:
-        if not isinstance(self.layer, AbstractLayer):
-            raise TypeError(f"Substeps takes a layer, got {type(self.layer).__name__}")
-        if not isinstance(self.count, int) or isinstance(self.count, bool) or self.count < 1:
-            raise ValueError(f"Substeps: count is a positive int, got {self.count!r}")
+    def __init__(self, layer: AbstractLayer, count: int):
+        if not isinstance(layer, AbstractLayer):
+            raise TypeError(f"Substeps takes a layer, got {type(layer).__name__}")
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"Substeps: count is a positive int, got {count!r}")
+        self.layer, self.count = layer, count
 
     @property
     def in_size(self) -> int | None:

@@ -75,6 +75,7 @@ def test_substeps_are_steps_of_a_longer_sequence():
 def test_a_width_is_found_for_a_number_of_parameters(name, wanted):
     layer = ma.nn.make(name, in_size=3, out_size=2, depth=2, parameters=wanted, key=KEY)
     width = layer.layers[1].in_size
+    assert width is not None
     found = ma.nn.count_parameters(layer)
     assert found == sum(leaf.size for leaf in jax.tree.leaves(layer))
     assert abs(found - wanted) <= 0.03 * wanted
