@@ -14,7 +14,7 @@ from memoalg import rl
 from memoalg.cli import _main, main
 from memoalg.cli._parse import condense
 
-SMALL = "--num-envs 4 --num-steps 8 --minibatches 1 --epochs 1 --width 4 --memory none "
+SMALL = "--num-envs 4 --num-steps 8 --minibatches 1 --epochs 1 --width 4 --memory mlp "
 SMALL += "--evaluation-episodes 3 --chunk 2 --env popgym/RepeatFirstEasy"
 
 
@@ -34,7 +34,7 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def run(trained, monkeypatch):
     monkeypatch.chdir(trained)
-    return Path("runs/RepeatFirstEasy-none-seed3")
+    return Path("runs/RepeatFirstEasy-mlp-seed3")
 
 
 def one_line_of(capsys):
@@ -224,7 +224,7 @@ def test_mistakes(argv, message, capsys, monkeypatch, tmp_path, without_hook):
 
 def test_eval_of_a_run_without_a_checkpoint(capsys, monkeypatch, tmp_path, trained):
     monkeypatch.chdir(tmp_path)
-    source = trained / "runs/RepeatFirstEasy-none-seed3"
+    source = trained / "runs/RepeatFirstEasy-mlp-seed3"
     for name in ("config.json", "command.json"):
         (tmp_path / name).write_bytes((source / name).read_bytes())
     assert main(["eval", "."]) == 2

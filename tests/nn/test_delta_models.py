@@ -276,14 +276,14 @@ def test_a_step_of_ttt_linear_is_a_gradient_step_of_the_inner_loss():
 
 def test_an_episode_of_ttt_linear_begins_with_the_learned_model():
     layer = TTTLinear(3, 2, 8, value_size=6, heads=2, key=KEY)
-    np.testing.assert_array_equal(layer.init_carry(), layer.start)
+    np.testing.assert_array_equal(layer.init_carry(), layer.initial)
     start = jnp.array([True, False, True])
     xs = jax.random.normal(KEY, (3, 3))
 
     def loss(layer):
         return jnp.sum(layer(jnp.ones((2, 3, 4)), xs, start)[1] ** 2)
 
-    assert np.abs(eqx.filter_grad(loss)(layer).start).min() > 0
+    assert np.abs(eqx.filter_grad(loss)(layer).initial).min() > 0
 
 
 # Memory ---------------------------------------------------------------------------------------------

@@ -106,7 +106,6 @@ def test_no_model_has_its_own_scan_reset_or_step():
             "fori_loop",
             "while_loop",
             "def step",
-            "tree_where",
             "start",
         ):
             found = [

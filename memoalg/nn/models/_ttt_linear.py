@@ -61,7 +61,7 @@ class TTTLinear(AbstractMemoroid):
 
     inputs: Float[Array, "rows in"]
     rate_bias: Float[Array, " heads"]
-    start: Float[Array, "heads value_part key_part"]
+    initial: Float[Array, "heads value_part key_part"]
     output: Linear
     in_size: int = eqx.field(static=True)
     out_size: int = eqx.field(static=True)
@@ -89,7 +89,7 @@ class TTTLinear(AbstractMemoroid):
         self.inputs = projection(in_size, (key_size, key_size, value_size, heads), in_key)
         self.rate_bias = jnp.zeros(heads)
         shape = (heads, value_size // heads, key_size // heads)
-        self.start = 0.02 * jax.random.normal(start_key, shape)
+        self.initial = 0.02 * jax.random.normal(start_key, shape)
         self.output = Linear(value_size, out_size, use_bias=False, key=out_key)
         self.in_size, self.out_size = in_size, out_size
         self.key_size, self.value_size, self.heads = key_size, value_size, heads
@@ -97,11 +97,11 @@ class TTTLinear(AbstractMemoroid):
 
     @property
     def monoid(self) -> AbstractMonoid:
-        _, value_part, key_part = self.start.shape
-        return Power(DeltaRule(key_part, value_part, wide(self.start).dtype), self.heads)
+        _, value_part, key_part = self.initial.shape
+        return Power(DeltaRule(key_part, value_part, wide(self.initial).dtype), self.heads)
 
     def initial_state(self) -> Float[Array, "heads value_part key_part"]:
-        return wide(self.start)
+        return wide(self.initial)
 
     def encode(self, x: Float[Array, " in"]) -> tuple[Array, Array, Array, Fixed]:
         written = wide(rows_of(self.inputs, x, self.key_size, None))

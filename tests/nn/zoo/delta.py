@@ -307,7 +307,7 @@ def _half_the_rate(key, value, strength, decay):
 
 
 def _begins_at_zero(layer):
-    return replaced(layer, start=jnp.zeros_like(layer.start))
+    return replaced(layer, initial=jnp.zeros_like(layer.initial))
 
 
 CASES: dict[str, Case] = {
@@ -368,7 +368,7 @@ CASES: dict[str, Case] = {
     ),
     "ttt_linear": Case(
         lambda key: TTTLinear(3, 2, KEYS, value_size=VALUES, heads=HEADS, key=key),
-        lambda p: p.start,
+        lambda p: p.initial,
         ttt_step,
         {
             "begins at zero": _begins_at_zero,
