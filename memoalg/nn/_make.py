@@ -69,7 +69,8 @@ def make(
 
     Raises:
         ValueError: for an unknown name (the nearest ones are listed), a size below 1, both a width and
-            a number of parameters, or fewer parameters than a width of 1 has.
+            a number of parameters, fewer parameters than a width of 1 has, or a depth below the
+            number of names.
 
     Example:
         >>> import jax, jax.numpy as jnp, memoalg as ma
@@ -78,7 +79,7 @@ def make(
         (5, 2)
         >>> layer = ma.nn.make("gru", in_size=3, out_size=2, parameters=50_000, key=jax.random.key(0))
         >>> ma.nn.count_parameters(layer)
-        50183
+        49502
     """
     pattern = [name] if isinstance(name, str) else list(name)
     if not pattern:
