@@ -2,8 +2,9 @@
 
 HEAD = """# How to choose a memory
 
-Every model here is a layer: a monoid with an encoder in front of it and a readout behind it. All of them
-run as a parallel scan, step by step, and across episode boundaries, and all are called the same way:
+Every model here is a layer, and all but the recurrent cells and the controls are a monoid with an encoder in
+front of it and a readout behind it, which runs as a parallel scan. All run step by step too, keep episodes
+apart, and are called the same way:
 
 ```python
 import jax
@@ -24,7 +25,7 @@ layer = ma.nn.LRU(8, 4, state_size=32, key=jax.random.key(0))  # the bare layer
 | you want | take | because |
 |---|---|---|
 | a baseline for reinforcement learning | `gru`, and `mlp` as the control | everybody has them; `mlp` says what memory is worth at all |
-| to know how far back one must look | `oracle_window`, `frame_stack` | a window of the right length is the upper mark for a task with a fixed delay |
+| to know how far back one must look | `oracle_window`, `frame_stack` | a window of the right length is a yardstick for a task with a fixed delay |
 | long sequences, quickly | `min_gru`, `rg_lru`, `lru`, `s5` | the state is a vector, a step costs as much as a dense map, the scan is parallel |
 | to choose *what* to keep | `s6`, `rg_lru`, `min_gru`, `gla`, `mamba2` | decays depend on the input: what is unimportant is passed over |
 | to look things up by a key | `deltanet`, `gated_deltanet`, `linear_attention` | the state is a matrix from keys to values; the delta rule overwrites what is stored under a key |
@@ -124,7 +125,7 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "min_lstm": (
         "As `min_gru`, with separate gates for keeping and for writing, normalised against each other.",
-        "A third more parameters than `min_gru`, and seldom better.",
+        "A third more parameters than `min_gru`; its gates, too, see the input alone.",
     ),
     "rg_lru": (
         "Language-like data and long memories: a decay that depends on the input, and an input scaled so that the state keeps its size.",
@@ -139,12 +140,12 @@ NOTES: dict[str, tuple[str, str]] = {
         "Gates see k inputs only; the pooling itself has no parameters.",
     ),
     "sru": (
-        "Small and quick, with a highway past the memory; deep stacks train easily.",
+        "Small, with a highway past the memory instead of a norm.",
         "The recurrence is that of the first version of the paper, without the state inside the gates: with it there is no monoid.",
     ),
     "s6": (
         "Selecting from long, noisy sequences: step widths, input and output maps depend on the input, N states for each channel.",
-        "The state is N times as wide as the channels, and its gradient moves all of them; slower than vector memories on a CPU.",
+        "The state is N times as wide as the channels, and its gradient moves all of them.",
     ),
     "decayed_max": (
         "Peaks and events: the largest of something, slowly forgotten. A maximum is not diluted by what comes after.",
@@ -160,7 +161,7 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "ind_rnn": (
         "A relu inside the recurrence and still a parallel scan: maps that clip an affine function are closed under composition.",
-        "Each neuron sees its own past alone, and with gains up to 1 nothing but its sign pattern is nonlinear.",
+        "Neurons do not see each other, and gains above 1 overflow in long products.",
     ),
     "linear_attention": (
         "Association by keys with the simplest matrix memory; weights of all values sum to one.",
@@ -179,7 +180,7 @@ NOTES: dict[str, tuple[str, str]] = {
         "Its chunks take more work than those with one decay a head.",
     ),
     "mamba2": (
-        "The selective memory that runs best as products of matrices: one decay for each head, keys shared by all heads.",
+        "A selective memory whose chunks are plain products of matrices: one decay for each head, keys shared by all heads.",
         "One decay a head is coarser than `s6` or `gla`.",
     ),
     "hgrn2": (
@@ -192,7 +193,7 @@ NOTES: dict[str, tuple[str, str]] = {
     ),
     "rwkv6": (
         "A matrix memory with token shift and a bonus for the present token, as in Finch.",
-        "Many small maps; for short sequences `gla` gives the same for less.",
+        "Many small maps: the largest block of its family, and the slowest to build. It cannot overwrite a key.",
     ),
     "deltanet": (
         "Lookup tables: what is stored under a key is replaced, and orthogonal keys are left alone.",
@@ -219,7 +220,7 @@ NOTES: dict[str, tuple[str, str]] = {
         "It forgets nothing by itself, and a wrong turn stays: errors accumulate until the episode ends.",
     ),
     "spherical": (
-        "As `rotation_rnn` at a fraction of the cost: a point on the sphere, moved by pairs of quaternions. It has no paper of its own.",
+        "As `rotation_rnn` with four numbers a head and no matrices: a point on the sphere, moved by pairs of quaternions. It has no paper of its own.",
         'Four dimensions a head, and a state of constant length: there is no "how sure".',
     ),
     "automaton": (
@@ -247,7 +248,7 @@ NOTES: dict[str, tuple[str, str]] = {
         "Its gain does not depend on what is observed, so between starts the mean is linear in it; dense solves make it slow beyond a few dimensions.",
     ),
     "gru": (
-        "The base line of recurrent reinforcement learning: robust, well known, hard to beat on short memories.",
+        "The usual base line of recurrent reinforcement learning; its gates see the state.",
         "A loop over time (`ma.Newton()` where a parallel machine is idle).",
     ),
     "lstm": (
@@ -271,8 +272,8 @@ NOTES: dict[str, tuple[str, str]] = {
         "No memory.",
     ),
     "oracle_window": (
-        "The upper mark for a task whose delay is known: a network over exactly the frames that matter.",
-        "It must be told how far to look.",
+        "A yardstick for a task whose delay is known: a network over exactly the frames that matter.",
+        "It must be told how far to look, and is no upper bound where more than the window matters.",
     ),
 }
 """name -> (when to use it, its honest limits)."""
