@@ -41,6 +41,32 @@ def gae_loop(rewards, values, next_values, terminated, truncated):
     return out
 
 
+def lambda_loop(rewards, next_values, terminated, truncated):
+    out, following = np.zeros(T), float(next_values[-1])
+    for t in reversed(range(T)):
+        value = float(next_values[t])
+        if truncated[t] or t == T - 1:
+            following = value
+        after = 0.0 if terminated[t] else (1 - LAMBDA) * value + LAMBDA * following
+        following = out[t] = float(rewards[t]) + GAMMA * after
+    return out
+
+
+def vtrace_loop(rewards, values, next_values, terminated, truncated, log_ratios):
+    targets, gains, correction = np.zeros(T), np.zeros(T), 0.0
+    for t in reversed(range(T)):
+        ratio = np.exp(float(log_ratios[t]))
+        rho, trace = min(1.2, ratio), LAMBDA * min(1.0, ratio)
+        bootstrap = 0.0 if terminated[t] else float(next_values[t])
+        cut = terminated[t] or truncated[t] or t == T - 1
+        later = bootstrap if cut else targets[t + 1]
+        gains[t] = rho * (float(rewards[t]) + GAMMA * later - float(values[t]))
+        error = rho * (float(rewards[t]) + GAMMA * bootstrap - float(values[t]))
+        correction = error + GAMMA * trace * (0.0 if cut else correction)
+        targets[t] = float(values[t]) + correction
+    return targets, gains
+
+
 CASES = [
     ((), ()),
     ((3, 7), (5, 7)),
@@ -52,6 +78,8 @@ CASES = [
 
 discounted = jax.jit(lambda *a: ma.returns.discounted(*a, discount=GAMMA))
 gae = jax.jit(lambda *a: ma.returns.gae(*a, discount=GAMMA, decay=LAMBDA))
+lambda_return = jax.jit(lambda *a: ma.returns.lambda_return(*a, discount=GAMMA, decay=LAMBDA))
+vtrace = jax.jit(lambda *a: ma.returns.vtrace(*a, discount=GAMMA, decay=LAMBDA, clip=1.2))
 
 
 @pytest.mark.parametrize(("terminated", "truncated"), CASES)
@@ -64,6 +92,12 @@ def test_returns_equal_the_loops(terminated, truncated):
     )
     everything = rewards, values, next_values, term, trunc
     np.testing.assert_allclose(gae(*everything), gae_loop(*everything), atol=1e-5)
+    without = rewards, next_values, term, trunc
+    np.testing.assert_allclose(lambda_return(*without), lambda_loop(*without), atol=1e-5)
+    log_ratios = jnp.asarray(np.random.default_rng(9).normal(size=T).astype(np.float32))
+    np.testing.assert_allclose(
+        vtrace(*everything, log_ratios), vtrace_loop(*everything, log_ratios), atol=1e-5
+    )
 
 
 def test_the_loops_see_a_shift_and_a_lost_bootstrap():
@@ -92,6 +126,34 @@ def test_a_nan_stays_in_its_episode():
     clean, dirty = (gae(r, values, next_values, term, trunc) for r in (rewards, poisoned))
     np.testing.assert_array_equal(np.delete(dirty, 6), np.delete(clean, 6))
     assert np.isnan(dirty[6])
+    zeros = jnp.zeros(T)
+    for compute in (
+        lambda r: lambda_return(r, next_values, term, trunc),
+        lambda r: vtrace(r, values, next_values, term, trunc, zeros)[0],
+        lambda r: vtrace(r, values, next_values, term, trunc, zeros)[1],
+    ):
+        np.testing.assert_array_equal(
+            np.delete(compute(poisoned), 6), np.delete(compute(rewards), 6)
+        )
+
+
+def test_lambda_returns_are_between_one_step_and_all():
+    rewards, _, next_values, term, trunc = rollout(4)
+    arguments = rewards, next_values, term, trunc
+    one = ma.returns.lambda_return(*arguments, discount=GAMMA, decay=0.0)
+    followed = jnp.where(term, 0.0, next_values)
+    np.testing.assert_allclose(one, rewards + GAMMA * followed, atol=1e-6)
+    whole = ma.returns.lambda_return(*arguments, discount=GAMMA, decay=1.0)
+    np.testing.assert_allclose(whole, discounted(*arguments), atol=1e-5)
+
+
+def test_vtrace_on_policy_is_the_lambda_return():
+    rewards, values, next_values, term, trunc = rollout(5, (3, 7), (5,))
+    # Values of one and the same function: what follows within an episode is the next step's.
+    inside = ~(term | trunc).at[-1].set(True)
+    next_values = jnp.where(inside, jnp.roll(values, -1), next_values)
+    targets, _ = vtrace(rewards, values, next_values, term, trunc, jnp.zeros(T))
+    np.testing.assert_allclose(targets, lambda_return(rewards, next_values, term, trunc), atol=1e-5)
 
 
 def test_gae_with_lambda_one_is_the_return_minus_the_value():
