@@ -1,7 +1,8 @@
 """Reinforcement learning: agents with memory, trained end to end on the device."""
 
 from ._agent import ActorCritic as ActorCritic
-from ._agent import ActorCriticNetwork as ActorCriticNetwork
+from ._agent import QAgent as QAgent
+from ._algorithm import AbstractAlgorithm as AbstractAlgorithm
 from ._check import check as check
 from ._checkpoint import Checkpoint as Checkpoint
 from ._checkpoint import CheckpointError as CheckpointError
@@ -16,6 +17,7 @@ from ._curves import summary_interval as summary_interval
 from ._distributions import AbstractDistribution as AbstractDistribution
 from ._distributions import Categorical as Categorical
 from ._distributions import DiagonalNormal as DiagonalNormal
+from ._distributions import EpsilonGreedy as EpsilonGreedy
 from ._errors import FitArgumentError as FitArgumentError
 from ._errors import NonFiniteLossError as NonFiniteLossError
 from ._errors import check_sizes as check_sizes
@@ -27,7 +29,15 @@ from ._losses import explained_variance as explained_variance
 from ._losses import normalize as normalize
 from ._losses import policy_loss as policy_loss
 from ._losses import value_loss as value_loss
+from ._network import AbstractNetwork as AbstractNetwork
+from ._network import ActorCriticNetwork as ActorCriticNetwork
+from ._network import Exploring as Exploring
+from ._network import QNetwork as QNetwork
+from ._network import replay as replay
 from ._ppo import PPO as PPO
+from ._pqn import PQN as PQN
+from ._pqn import PQNMetrics as PQNMetrics
+from ._pqn_config import PQNConfig as PQNConfig
 from ._progress import AbstractProgress as AbstractProgress
 from ._progress import BarProgress as BarProgress
 from ._progress import NoProgress as NoProgress
@@ -44,3 +54,4 @@ from ._state import Metrics as Metrics
 from ._state import RolloutState as RolloutState
 from ._state import SharedState as SharedState
 from ._state import TrainState as TrainState
+from ._torso import Torso as Torso

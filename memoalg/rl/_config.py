@@ -1,6 +1,16 @@
 """Hyper-parameters of PPO: typed, with units, checked at construction."""
 
+from typing import Literal
+
 import equinox as eqx
+
+from ._config_checks import (
+    check_burn_in,
+    check_choice,
+    check_minibatches,
+    check_range,
+    check_size,
+)
 
 
 class PPOConfig(eqx.Module):
@@ -16,8 +26,9 @@ class PPOConfig(eqx.Module):
         epochs: Passes over each rollout.
         minibatches: Minibatches per epoch; each holds whole environments, `num_envs / minibatches`.
         learning_rate: Adam's step size.
-        anneal_frames: Environment steps over which the learning rate falls linearly to 0;
-            None keeps it constant.
+        learning_rate_end: What it falls to, linearly over `anneal_frames`.
+        anneal_frames: Environment steps over which learning rate and entropy weight go to their
+            ends; None keeps them constant.
         adam_eps: Adam's epsilon.
         max_grad_norm: Gradients are scaled down to this global norm.
         discount: Per step, in [0, 1].
@@ -26,8 +37,17 @@ class PPOConfig(eqx.Module):
         value_clip: The value may move this far from the rollout's before its loss is clipped, in
             units of return; None switches that off.
         entropy: Weight of the entropy bonus, per nat.
+        entropy_end: What it goes to, linearly over `anneal_frames`; None keeps it constant.
         value_coefficient: Weight of the value loss.
-        normalize_advantages: Normalise advantages to mean 0, deviation 1 within each minibatch.
+        normalize_advantages: To mean 0 and deviation 1 within each `"minibatch"`, over the whole
+            `"batch"`, or not at all, `"none"`.
+        target_kl: Once an epoch's mean approximate KL, in nats, is above it, the later epochs of
+            the update change nothing (they are masked, not saved); None for no such bound.
+        refresh: `"never"`: values, advantages and the carry into the next rollout are those of the
+            parameters that acted. `"epoch"`: values and advantages are computed again before every
+            epoch, and the carry again after the last: one more forward pass for each. The value
+            behind a truncation stays the one from acting.
+        burn_in: Leading steps of a rollout that warm the memory up and are not learned from.
 
     Raises:
         ValueError: A size is not positive, a fraction is out of range, or `num_envs` is not a
@@ -44,6 +64,7 @@ class PPOConfig(eqx.Module):
     epochs: int = 4
     minibatches: int = 4
     learning_rate: float = 1e-3
+    learning_rate_end: float = 0.0
     anneal_frames: int | None = None
     adam_eps: float = 1e-5
     max_grad_norm: float = 0.5
@@ -52,26 +73,28 @@ class PPOConfig(eqx.Module):
     clip: float = 0.2
     value_clip: float | None = 0.2
     entropy: float = 0.01
+    entropy_end: float | None = None
     value_coefficient: float = 0.5
-    normalize_advantages: bool = True
+    normalize_advantages: Literal["minibatch", "batch", "none"] = "minibatch"
+    target_kl: float | None = None
+    refresh: Literal["never", "epoch"] = "never"
+    burn_in: int = 0
 
     def __check_init__(self) -> None:
+        owner = "PPOConfig"
         for name in ("num_envs", "num_steps", "epochs", "minibatches"):
-            _check_size(name, getattr(self, name))
+            check_size(owner, name, getattr(self, name))
         if self.anneal_frames is not None:
-            _check_size("anneal_frames", self.anneal_frames)
+            check_size(owner, "anneal_frames", self.anneal_frames)
         for name in ("discount", "gae_decay"):
-            _check_range(name, getattr(self, name), 0.0, 1.0)
-        for name in ("learning_rate", "adam_eps", "max_grad_norm", "clip", "value_clip", "entropy"):
-            _check_range(name, getattr(self, name), 0.0, float("inf"))
-        _check_range("value_coefficient", self.value_coefficient, 0.0, float("inf"))
-        if self.num_envs % self.minibatches:
-            fitting = [n for n in range(1, self.num_envs + 1) if self.num_envs % n == 0]
-            raise ValueError(
-                f"PPOConfig: num_envs={self.num_envs} cannot be split into "
-                f"minibatches={self.minibatches} of whole environments; "
-                f"write minibatches as one of {fitting}, or change num_envs."
-            )
+            check_range(owner, name, getattr(self, name), 0.0, 1.0)
+        for name in _AT_LEAST_0:
+            check_range(owner, name, getattr(self, name))
+        choices = ("minibatch", "batch", "none")
+        check_choice(owner, "normalize_advantages", self.normalize_advantages, choices)
+        check_choice(owner, "refresh", self.refresh, ("never", "epoch"))
+        check_burn_in(owner, self.burn_in, self.num_steps)
+        check_minibatches(owner, self.num_envs, self.minibatches)
 
     @property
     def frames_per_update(self) -> int:
@@ -79,12 +102,15 @@ class PPOConfig(eqx.Module):
         return self.num_envs * self.num_steps
 
 
-def _check_size(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"PPOConfig: {name} must be an int of at least 1, not {value!r}.")
-
-
-def _check_range(name: str, value: float | None, low: float, high: float) -> None:
-    # An array or tracer is a hyper-parameter being swept over: its values are not known here.
-    if isinstance(value, (int, float)) and not low <= value <= high:
-        raise ValueError(f"PPOConfig: {name} must lie in [{low:g}, {high:g}], not {value!r}.")
+_AT_LEAST_0 = (
+    "learning_rate",
+    "learning_rate_end",
+    "adam_eps",
+    "max_grad_norm",
+    "clip",
+    "value_clip",
+    "entropy",
+    "entropy_end",
+    "value_coefficient",
+    "target_kl",
+)

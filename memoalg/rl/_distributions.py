@@ -1,4 +1,4 @@
-"""The two policies' distributions. Leading axes of the fields are batch axes."""
+"""The policies' distributions. Leading axes of the fields are batch axes."""
 
 import math
 from abc import abstractmethod
@@ -95,3 +95,52 @@ class DiagonalNormal(AbstractDistribution):
 
     def entropy(self) -> Float[Array, "..."]:
         return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e), axis=-1)
+
+
+class EpsilonGreedy(AbstractDistribution):
+    """The action of the highest value, or with probability epsilon one at random.
+
+    Args:
+        action_values: Shape `(..., n)`.
+        epsilon: Probability of a uniform draw (the best action may be drawn too), shape `(...)`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import memoalg as ma
+        >>> policy = ma.rl.EpsilonGreedy(jnp.array([0.0, 3.0]), jnp.array(0.5))
+        >>> float(jnp.exp(policy.log_prob(jnp.array(1))))
+        0.75
+    """
+
+    action_values: Float[Array, "... n"]
+    epsilon: Float[Array, "..."]
+
+    def sample(self, key: PRNGKeyArray) -> Int[Array, "..."]:
+        choose, draw = jax.random.split(key)
+        count = self.action_values.shape[-1]
+        drawn = jax.random.randint(draw, self.epsilon.shape, 0, count, jnp.int32)
+        uniform = jax.random.uniform(choose, self.epsilon.shape, self.epsilon.dtype)
+        return jnp.where(uniform < self.epsilon, drawn, self.mode())
+
+    def mode(self) -> Int[Array, "..."]:
+        return jnp.argmax(self.action_values, axis=-1).astype(jnp.int32)
+
+    def log_prob(self, action: Int[Array, "..."]) -> Float[Array, "..."]:
+        share = self.epsilon / self.action_values.shape[-1]
+        return jnp.log(share + jnp.where(action == self.mode(), 1.0 - self.epsilon, 0.0))
+
+    def entropy(self) -> Float[Array, "..."]:
+        count = self.action_values.shape[-1]
+        other = self.epsilon / count
+        best = 1.0 - self.epsilon + other
+        return -_plogp(best) - (count - 1) * _plogp(other)
+
+    def value(self, action: Int[Array, "..."]) -> Float[Array, "..."]:
+        """The value of an action."""
+        # Select and sum instead of take_along_axis: its gradient is a select, not a scatter.
+        chosen = jax.nn.one_hot(action, self.action_values.shape[-1], dtype=bool)
+        return jnp.sum(jnp.where(chosen, self.action_values, 0.0), axis=-1)
+
+
+def _plogp(p: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.where(p > 0, p * jnp.log(jnp.where(p > 0, p, 1.0)), 0.0)

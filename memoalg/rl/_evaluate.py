@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PRNGKeyArray
 
-from ._agent import ActorCriticNetwork
-from ._rollout import init_rollout, next_start, step_environments, step_keys
+from ._network import AbstractNetwork
+from ._rollout import init_rollout, next_start, step_environments, step_keys, task_reward
 from ._state import Evaluation, RolloutState
 
 _CHUNK = 64  # steps between two looks at whether every lane is finished
 
 
 def play_episodes(
-    network: ActorCriticNetwork,
+    network: AbstractNetwork,
     env: Any,
     params: Any,
     key: PRNGKeyArray,
@@ -69,7 +69,7 @@ def _play(step: Any, carry: _Carry, key: PRNGKeyArray) -> _Carry:
 
 
 def _step(
-    network: ActorCriticNetwork,
+    network: AbstractNetwork,
     env: Any,
     params: Any,
     greedy: bool,
@@ -80,7 +80,7 @@ def _step(
     action_key, env_keys = keys
     memory, policy, _ = jax.vmap(network.step)(state.memory, state.observation, state.start)
     action = policy.mode() if greedy else policy.sample(action_key)
-    observation, env_state, reward, terminated, truncated, _ = step_environments(
+    observation, env_state, reward, terminated, truncated, info = step_environments(
         env, params, env_keys, state.env_state, action
     )
     following = RolloutState(
@@ -89,7 +89,7 @@ def _step(
         start=next_start(terminated, truncated),
         memory=memory,
         # A lane whose episode is over goes on (its environment has reset) but counts no more.
-        episode_return=state.episode_return + jnp.where(complete, 0.0, reward),
+        episode_return=state.episode_return + jnp.where(complete, 0.0, task_reward(reward, info)),
         episode_length=state.episode_length + jnp.where(complete, 0, 1),
     )
     return (following, complete | terminated | truncated), None

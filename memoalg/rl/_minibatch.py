@@ -1,9 +1,24 @@
 """Minibatches of whole environments: time is never cut, so the stored carry fits every one."""
 
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """What can be split by environments: a `carry` of leading `E`, all else of leading `(T, E)`."""
+
+    @property
+    def carry(self) -> Any:
+        """The memory before step 0."""
+        ...
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Timed)
 
 
 class Batch(eqx.Module):
@@ -58,7 +73,7 @@ def _ranks(draws: UInt32[Array, " n"]) -> Int[Array, " n"]:
     return jnp.sum(smaller | earlier_tie, axis=1, dtype=jnp.int32)
 
 
-def take_environments(batch: Batch, indices: Int[Array, " n"]) -> Batch:
+def take_environments(batch: AnyBatch, indices: Int[Array, " n"]) -> AnyBatch:
     """The batch of the chosen environments, all their steps in order.
 
     Args:

@@ -1,35 +1,30 @@
 """Proximal policy optimisation with any memory."""
 
 import dataclasses
-from typing import Any
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.tree_util as jtu
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from memoalg import envs
-from memoalg.envs._expect import require_environment
-
-from ._agent import ActorCritic, ActorCriticNetwork
+from ._agent import ActorCritic
+from ._algorithm import AbstractAlgorithm
 from ._config import PPOConfig
-from ._evaluate import play_episodes
-from ._learn import LossParts, learn, make_batch
+from ._learn import Learned, learn, make_batch, optimizer_of, refreshed_memory
 from ._losses import explained_variance
 from ._minibatch import Batch
-from ._optimizer import make_optimizer
-from ._rollout import EpisodeSums, collect, init_rollout
-from ._state import AgentState, Evaluation, Metrics, SharedState, TrainState
+from ._network import ActorCriticNetwork
+from ._rollout import EpisodeSums, collect
+from ._state import AgentState, Metrics, SharedState, TrainState
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class PPO:
+class PPO(AbstractAlgorithm):
     """Recurrent PPO: pure functions over a `TrainState`, to be jitted, vmapped and scanned at will.
 
     An object compares by identity and is no pytree: its methods go into `jax.jit` as they are, and
-    the environment's parameters are constants of the program. To vmap over hyper-parameters, build
-    the object inside the mapped function.
+    the environment's parameters are constants of the program, unless a wrapper normalises.
 
     Args:
         env: An environment (`ma.envs.make`). One whose observation is not a flat float vector is
@@ -56,52 +51,20 @@ class PPO:
         Schulman et al. 2017, arXiv 1707.06347.
     """
 
-    env: envs.AbstractEnvironment
-    params: PyTree
+    agent_kind: ClassVar[type] = ActorCritic
+    config_kind: ClassVar[type] = PPOConfig
+
     agent: ActorCritic = ActorCritic()  # noqa: RUF009 (a frozen recipe without arrays)
     config: PPOConfig = PPOConfig()  # noqa: RUF009
-    # The network with ShapeDtypeStructs for its arrays: structure, sizes and static parts.
-    template: PyTree = dataclasses.field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        require_environment("PPO(env, ...)", self.env)
-        _check_kind("agent", self.agent, ActorCritic)
-        _check_kind("config", self.config, PPOConfig)
-        object.__setattr__(self, "env", _fitted(self.env, self.params))
-        template = eqx.filter_eval_shape(self._draw_network, jax.random.key(0))
-        object.__setattr__(self, "template", template)
+    def init_agent(self, params: PyTree[Array], key: PRNGKeyArray) -> AgentState:
+        """Parameters, and a fresh optimiser for them."""
+        optimizer = optimizer_of(self.config).init(eqx.filter(params, eqx.is_inexact_array))
+        return AgentState(params, optimizer, self.first_env_params())
 
-    @property
-    def frames_per_update(self) -> int:
-        """Environment steps that one update takes."""
-        return self.config.frames_per_update
-
-    def init(self, key: PRNGKeyArray) -> TrainState:
-        """A fresh state: new parameters, all environments reset.
-
-        Args:
-            key: Random key; everything random in the run comes from it.
-
-        Returns:
-            The state before the first update.
-        """
-        network_key, reset_key, key = jax.random.split(_typed(key), 3)
-        drawn = eqx.filter(self._draw_network(network_key), eqx.is_array)
-        # A memory made by a user's function may carry lambdas, which are new objects in every
-        # call: the arrays are put into the one structure that this object knows.
-        like = jtu.tree_structure(eqx.filter(self.template, _is_struct))
-        params = jtu.tree_unflatten(like, jtu.tree_leaves(drawn))
-        optimizer = make_optimizer(self.config).init(eqx.filter(params, eqx.is_inexact_array))
-        agent = AgentState(params=params, optimizer=optimizer)
-        config = self.config
-        return TrainState(
-            shared=SharedState(update=jnp.zeros((), jnp.int32), frames=jnp.zeros((), jnp.uint32)),
-            agent=agent,
-            rollout=init_rollout(
-                self.network(agent), self.env, self.params, config.num_envs, reset_key
-            ),
-            key=key,
-        )
+    def actor(self, agent: AgentState, shared: SharedState) -> ActorCriticNetwork:
+        """The network itself: its policy is stochastic."""
+        return self.network(agent)
 
     def update(self, state: TrainState) -> tuple[TrainState, Metrics]:
         """One rollout and everything learned from it.
@@ -113,97 +76,25 @@ class PPO:
             The next state and the update's metrics.
         """
         key, act_key, learn_key = jax.random.split(state.key, 3)
-        network = self.network(state.agent)
+        network, env_params = self.network(state.agent), self.env_params(state.agent)
+        config, frames = self.config, state.shared.frames
         rollout, record, sums = collect(
-            network, self.env, self.params, state.rollout, act_key, self.config.num_steps
+            network, self.env, env_params, state.rollout, act_key, config.num_steps
         )
-        batch = make_batch(record, self.config)
-        agent, parts = learn(state.agent, self._static(), batch, learn_key, self.config)
-        shared = SharedState(
-            update=state.shared.update + 1,
-            frames=state.shared.frames + self.frames_per_update,
-        )
+        batch = make_batch(record, config)
+        learned = learn(state.agent, self.static, record, batch, learn_key, config, frames)
+        if config.refresh == "epoch":
+            rollout = refreshed_memory(self.network(learned.agent), record, rollout)
+        agent, rollout = self.absorb(learned.agent, rollout)
+        shared = self.next_shared(state.shared)
         following = TrainState(shared=shared, agent=agent, rollout=rollout, key=key)
-        return following, _metrics(shared, sums, parts, batch)
-
-    def train(self, key: PRNGKeyArray, steps: int) -> tuple[TrainState, Metrics]:
-        """`init` and as many updates as `steps` needs, in one scan.
-
-        Args:
-            key: Random key.
-            steps: Environment steps, rounded up to whole updates.
-
-        Returns:
-            The last state, and the metrics stacked over updates.
-        """
-        return jax.lax.scan(self._body, self.init(key), length=self.num_updates(steps))
-
-    def num_updates(self, steps: int) -> int:
-        """Updates that `steps` environment steps need, rounded up."""
-        return -(-steps // self.frames_per_update)
-
-    def evaluate(
-        self,
-        state: TrainState,
-        key: PRNGKeyArray,
-        episodes: int,
-        *,
-        greedy: bool = True,
-        max_steps: int = 4096,
-    ) -> Evaluation:
-        """Play `episodes` complete episodes, one in each of as many lanes.
-
-        The environments, memories and randomness of training are not touched.
-
-        Args:
-            state: Whose parameters act.
-            key: Random key of the evaluation's own.
-            episodes: How many.
-            greedy: Take the likeliest action; otherwise sample.
-            max_steps: An episode that has not ended by then is reported as not complete. A bound
-                far above the true length costs nothing: the loop idles once all have ended.
-
-        Returns:
-            Return, length and completeness of each episode.
-        """
-        network = self.network(state.agent)
-        return play_episodes(
-            network,
-            self.env,
-            self.params,
-            _typed(key),
-            episodes,
-            max_steps=max_steps,
-            greedy=greedy,
-        )
-
-    def network(self, agent: AgentState) -> ActorCriticNetwork:
-        """The network that an agent's parameters belong to, ready to be called."""
-        return eqx.combine(agent.params, self._static())
-
-    def _body(self, state: TrainState, _: None) -> tuple[TrainState, Metrics]:
-        return self.update(state)
-
-    def _draw_network(self, key: PRNGKeyArray) -> ActorCriticNetwork:
-        observation_space = self.env.observation_space(self.params)
-        return self.agent.init(key, observation_space, self.env.action_space(self.params))
-
-    def _static(self) -> PyTree:
-        return eqx.filter(self.template, _is_struct, inverse=True)
+        return following, _metrics(shared, sums, learned, batch)
 
 
-def _fitted(env: Any, params: Any) -> Any:
-    """The environment with a flat float vector as observation and one action, wrapped if need be."""
-    space = env.observation_space(params)
-    flat = isinstance(space, envs.Box) and len(space.shape) == 1
-    if not (flat and jnp.issubdtype(space.dtype, jnp.floating)):
-        env = envs.Flatten(env)
-    several = isinstance(env.action_space(params), envs.MultiDiscrete)
-    return envs.DiscreteAction(env) if several else env
-
-
-def _metrics(shared: SharedState, sums: EpisodeSums, parts: LossParts, batch: Batch) -> Metrics:
-    means = jax.tree.map(jnp.mean, parts)
+def _metrics(shared: SharedState, sums: EpisodeSums, learned: Learned, batch: Batch) -> Metrics:
+    # Epochs after one that went beyond `target_kl` changed nothing, and do not count.
+    parts, active = learned.parts, learned.active
+    means = jax.tree.map(lambda x: jnp.mean(x, where=active), parts)
     return Metrics(
         update=shared.update,
         frames=shared.frames,
@@ -217,25 +108,6 @@ def _metrics(shared: SharedState, sums: EpisodeSums, parts: LossParts, batch: Ba
         approx_kl=means.approx_kl,
         clip_fraction=means.clip_fraction,
         grad_norm=means.grad_norm,
+        active_share=jnp.mean(active.astype(means.entropy.dtype)),
         first_ratio_error=parts.ratio_error[0],
     )
-
-
-def _check_kind(name: str, value: Any, kind: type) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(
-            f"PPO: {name} must be {kind.__name__}, not {type(value).__name__}; write "
-            "env, params = ma.envs.make(...) and "
-            "ma.rl.PPO(env, params, ma.rl.ActorCritic(...), ma.rl.PPOConfig(...))."
-        )
-
-
-def _is_struct(leaf: Any) -> bool:
-    return isinstance(leaf, jax.ShapeDtypeStruct)
-
-
-def _typed(key: Array) -> PRNGKeyArray:
-    """A typed key, from a typed or an old one."""
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        return key
-    return jax.random.wrap_key_data(key)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from memoalg.envs import Box
 
-from ._agent import ActorCriticNetwork
+from ._network import AbstractNetwork
 from ._state import RolloutState
 
 
@@ -35,6 +35,9 @@ class Rollout(eqx.Module):
         observations: What was acted on, and the last one, still to be acted on.
         start: Whether each observation is the first of its episode.
         values: Of the observations.
+        final_observations: What each step would have returned without the reset; None unless
+            asked for.
+        carries: The memory before each step; None unless asked for.
     """
 
     carry: PyTree[Array]
@@ -47,6 +50,8 @@ class Rollout(eqx.Module):
     observations: Float[Array, "T+1 E F"]
     start: Bool[Array, "T+1 E"]
     values: Float[Array, "T+1 E"]
+    final_observations: Float[Array, "T E F"] | None
+    carries: PyTree[Array] | None
 
 
 class EpisodeSums(eqx.Module):
@@ -54,7 +59,7 @@ class EpisodeSums(eqx.Module):
 
     Attributes:
         episodes: How many.
-        return_sum: Their undiscounted returns.
+        return_sum: Their undiscounted returns, in the task's own units (`task_reward`).
         length_sum: Their lengths in steps.
     """
 
@@ -64,7 +69,7 @@ class EpisodeSums(eqx.Module):
 
 
 def init_rollout(
-    network: ActorCriticNetwork, env: Any, params: Any, num_envs: int, key: PRNGKeyArray
+    network: AbstractNetwork, env: Any, params: Any, num_envs: int, key: PRNGKeyArray
 ) -> RolloutState:
     """Reset all environments; memories are fresh and every start flag is up."""
     keys = jax.random.split(key, num_envs)
@@ -79,7 +84,7 @@ def init_rollout(
     )
 
 
-def fresh_memories(network: ActorCriticNetwork, num_envs: int) -> PyTree[Array]:
+def fresh_memories(network: AbstractNetwork, num_envs: int) -> PyTree[Array]:
     """`num_envs` fresh carries, stacked on a new first axis."""
     carry = network.init_carry()
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (num_envs, *jnp.shape(x))), carry)
@@ -99,12 +104,15 @@ def bounded(action: Array, space: Any) -> Array:
 
 
 def collect(
-    network: ActorCriticNetwork,
+    network: AbstractNetwork,
     env: Any,
     params: Any,
     state: RolloutState,
     key: PRNGKeyArray,
     num_steps: int,
+    *,
+    final_observations: bool = False,
+    carries: bool = False,
 ) -> tuple[RolloutState, Rollout, EpisodeSums]:
     """Act for `num_steps` steps in every environment.
 
@@ -115,13 +123,15 @@ def collect(
         state: Where acting stopped last time.
         key: Random key.
         num_steps: `T`.
+        final_observations: Whether to keep them: as many numbers as the observations have.
+        carries: Whether to keep the memory before every step: as many times its size.
 
     Returns:
         Where acting stopped now, the record, and sums over the episodes that ended.
     """
     num_envs = state.start.shape[0]
     keys = step_keys(key, num_steps, num_envs)
-    body = partial(_step, network, env, params)
+    body = partial(_step, network, env, params, final_observations, carries)
     (last, sums), steps = jax.lax.scan(body, (state, _no_episodes(num_envs)), keys)
     _, _, last_value = jax.vmap(network.step)(last.memory, last.observation, last.start)
     record = Rollout(
@@ -135,6 +145,8 @@ def collect(
         log_probs=steps.log_prob,
         values=_append(steps.value, last_value),
         final_values=steps.final_value,
+        final_observations=steps.final_observation,
+        carries=steps.carry,
     )
     return last, record, sums
 
@@ -161,12 +173,16 @@ class _Transition(eqx.Module):
     log_prob: Float[Array, " E"]
     value: Float[Array, " E"]
     final_value: Float[Array, " E"]
+    final_observation: Float[Array, "E F"] | None
+    carry: PyTree[Array] | None
 
 
 def _step(
-    network: ActorCriticNetwork,
+    network: AbstractNetwork,
     env: Any,
     params: Any,
+    final_observations: bool,
+    carries: bool,
     carry: tuple[RolloutState, EpisodeSums],
     keys: tuple[Array, Array],
 ) -> tuple[tuple[RolloutState, EpisodeSums], _Transition]:
@@ -188,9 +204,12 @@ def _step(
         log_prob=policy.log_prob(action),
         value=value,
         final_value=final_values(network, memory, info["final_observation"], truncated, value),
+        final_observation=info["final_observation"] if final_observations else None,
+        carry=state.memory if carries else None,
     )
     ended = terminated | truncated
-    total, length = state.episode_return + reward, state.episode_length + 1
+    total = state.episode_return + task_reward(reward, info)
+    length = state.episode_length + 1
     following = RolloutState(
         env_state=env_state,
         observation=observation,
@@ -226,8 +245,13 @@ def next_start(terminated: Bool[Array, " E"], truncated: Bool[Array, " E"]) -> B
     return terminated | truncated
 
 
+def task_reward(reward: Float[Array, " E"], info: dict[str, Any]) -> Float[Array, " E"]:
+    """The reward in the task's own units, where a wrapper gave the agent a scaled one."""
+    return info.get("reward", reward)
+
+
 def final_values(
-    network: ActorCriticNetwork,
+    network: AbstractNetwork,
     memory: PyTree[Array],
     final_observation: Float[Array, "E F"],
     truncated: Bool[Array, " E"],
@@ -252,7 +276,7 @@ def final_values(
 
 
 def _value_where(
-    network: ActorCriticNetwork, memory: PyTree, observation: Array, truncated: Array, like: Array
+    network: AbstractNetwork, memory: PyTree, observation: Array, truncated: Array, like: Array
 ) -> Array:
     _, _, value = jax.vmap(network.step)(memory, observation, jnp.zeros_like(truncated))
     return jnp.where(truncated, value, jnp.zeros_like(like))

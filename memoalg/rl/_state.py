@@ -22,10 +22,13 @@ class AgentState(eqx.Module):
     Attributes:
         params: The network with everything but its arrays removed.
         optimizer: The state of the optimiser, the learning-rate schedule's counter included.
+        env_params: The environment's parameters where a wrapper normalises (its statistics grow by
+            `ma.envs.absorb` after every rollout); None where nothing does.
     """
 
     params: PyTree[Array]
     optimizer: PyTree[Array]
+    env_params: PyTree[Array] | None
 
 
 class RolloutState(eqx.Module):
@@ -96,6 +99,8 @@ class Metrics(eqx.Module):
         approx_kl: Mean of `ratio - 1 - log(ratio)`, in nats.
         clip_fraction: Share of samples whose ratio left the clip range.
         grad_norm: Global norm of the gradient before clipping, mean over the minibatches.
+        active_share: Share of the epochs that changed something: below 1 where `target_kl` ended
+            the update.
         first_ratio_error: Largest `|ratio - 1|` in the first minibatch of the first epoch. Before
             any gradient step the recomputed policy must be the one that acted: what is not about
             1e-6 here is a fault of the memory or of the reset.
@@ -113,6 +118,7 @@ class Metrics(eqx.Module):
     approx_kl: Float[Array, ""]
     clip_fraction: Float[Array, ""]
     grad_norm: Float[Array, ""]
+    active_share: Float[Array, ""]
     first_ratio_error: Float[Array, ""]
 
 

@@ -141,7 +141,7 @@ def test_the_running_return_begins_anew_with_every_episode():
     states = rollouts(env, env.default_params(), KEYS)[5][1]
     over = np.asarray(states.inner.time == 0)
     wanted = np.where(over, 0.0, seen_returns())
-    np.testing.assert_allclose(states.own.running, wanted, rtol=1e-4)
+    np.testing.assert_allclose(states.own.running.discounted, wanted, rtol=1e-4)
     assert over.sum() == LANES * 5
 
 

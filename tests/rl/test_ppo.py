@@ -142,7 +142,7 @@ def test_seeds_by_vmap_share_the_counters(algo, update):
     keys = jax.random.split(jax.random.key(0), 2)
     states = jax.jit(jax.vmap(algo.init, out_axes=ma.rl.SEED_AXES))(keys)
     assert states.shared.update.shape == ()
-    weights = states.agent.params.encoder.weight
+    weights = states.agent.params.torso.encoder.weight
     assert weights.shape == (2, 1, 8)
     assert not np.array_equal(weights[0], weights[1])
     axes = ma.rl.SEED_AXES

@@ -92,7 +92,8 @@ def counting_network(env: ma.envs.AbstractEnvironment) -> ma.rl.ActorCriticNetwo
     agent = ma.rl.ActorCritic(counter, width=4)
     network = agent.init(jax.random.key(0), env.observation_space(None), env.action_space(None))
     chosen = jnp.zeros((4, 1)).at[0].set(1.0)
-    return eqx.tree_at(lambda n: (n.torso.weight, n.value.weight), network, (jnp.eye(4), chosen))
+    weights = jnp.eye(4), chosen
+    return eqx.tree_at(lambda n: (n.torso.output.weight, n.value.weight), network, weights)
 
 
 def outspoken(network: ma.rl.ActorCriticNetwork) -> ma.rl.ActorCriticNetwork:

@@ -9,10 +9,23 @@ from .._environment import AbstractEnvironment, Params, State, Transition
 from ._normalise import AbstractNormaliser, Gathered, MomentsMonoid, Normalised, check_moments
 from ._wrapper import Wrapped
 
-Carry = Wrapped[State, Gathered[Float[Array, ""]]]
+
+class Return(eqx.Module):
+    """What `NormaliseReward` carries over the steps of an episode.
+
+    Args:
+        discounted: the running discounted return, R.
+        reward: the last one, as the task gave it; `step` reports it as `info["reward"]`.
+    """
+
+    discounted: Float[Array, ""]
+    reward: Float[Array, ""]
 
 
-class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
+Carry = Wrapped[State, Gathered[Return]]
+
+
+class NormaliseReward(AbstractNormaliser[State, Return, Params]):
     r"""Divide rewards by the standard deviation of the running discounted return, and clip.
 
     $$R_t = \gamma R_{t-1} + r_t, \qquad r'_t = \mathrm{clip}(r_t / \sqrt{v_R + 10^{-8}}, \pm c),$$
@@ -20,7 +33,8 @@ class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
     with $R = 0$ at an episode's start. The variance is the one in the parameters and changes by
     `absorb` only; while there are no statistics the reward is given as it is, and while no return
     ever varied it is not divided. The mean is not subtracted. The state gathers the moments of
-    $R_t$ over all steps and episodes, and carries $R_t$.
+    $R_t$ over all steps and episodes, and carries $R_t$. The reward in the task's own units is
+    `info["reward"]`: training loops report returns in it.
 
     Args:
         env: the environment to wrap.
@@ -45,7 +59,7 @@ class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
         >>> from memoalg.envs import NormaliseReward
         >>> env = NormaliseReward(RepeatFirst(), ma.Moments(), discount=0.99)
         >>> obs, state = env.reset(jax.random.key(0), env.default_params())
-        >>> float(state.own.running)
+        >>> float(state.own.running.discounted)
         0.0
     """
 
@@ -65,7 +79,7 @@ class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
     ) -> tuple[PyTree[Array], Carry[State]]:
         """Begin an episode with nothing gathered."""
         observation, inner = self.env.reset(key, self.inner_params(params))
-        own = Gathered(self.moments.identity(), jnp.zeros((), float))
+        own = Gathered(self.moments.identity(), _nothing())
         return observation, Wrapped(inner, own)
 
     def restart(
@@ -77,7 +91,7 @@ class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
     ) -> tuple[PyTree[Array], Carry[State]]:
         """Begin the next episode: the return is 0 again, what was gathered is kept."""
         observation, inner = self.env.restart(key, state.inner, over, self.inner_params(params))
-        own = Gathered(state.own.statistics, jnp.zeros((), float))
+        own = Gathered(state.own.statistics, _nothing())
         return observation, Wrapped(inner, own)
 
     def transition(
@@ -91,7 +105,17 @@ class NormaliseReward(AbstractNormaliser[State, Float[Array, ""], Params]):
         observation, inner, reward, terminated, truncated = self.env.transition(
             key, state.inner, action, self.inner_params(params)
         )
-        running = self.discount * state.own.running + reward
-        own = Gathered(self.gather(state.own.statistics, running), running)
+        discounted = self.discount * state.own.running.discounted + reward
+        gathered = self.gather(state.own.statistics, discounted)
+        own = Gathered(gathered, Return(discounted, reward))
         scaled = self.normalise(reward, params.statistics, self.clip, centre=False)
         return observation, Wrapped(inner, own), scaled, terminated, truncated
+
+    def report(self, state: Carry[State], params: Normalised[Params]) -> dict[str, PyTree[Array]]:
+        """The reward as the task gave it, beside what the wrapped environment reports."""
+        inner = self.env.report(state.inner, self.inner_params(params))
+        return {"reward": state.own.running.reward, **inner}
+
+
+def _nothing() -> Return:
+    return Return(jnp.zeros((), float), jnp.zeros((), float))
