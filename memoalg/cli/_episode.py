@@ -1,9 +1,9 @@
 """One episode, step by step, with a picture of every state."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +12,12 @@ from jaxtyping import Array, PRNGKeyArray, PyTree, UInt8
 
 from memoalg import envs, rl
 
-from . import _experiment
 from ._errors import UsageError, told_as_usage
+from ._experiment import build, load
+from ._thought import Thought, thought_of
 
-Act = Callable[[PRNGKeyArray, PyTree, PyTree, PyTree, Array], tuple[PyTree, PyTree]]
-"""`(key, memory, observation, state, start) -> (memory, action)`."""
+Act = Callable[[PRNGKeyArray, PyTree, PyTree, PyTree, Array], tuple[PyTree, PyTree, PyTree]]
+"""`(key, memory, observation, state, start) -> (memory, action, (policy, value) or None)`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Frame:
         reward: Of the step.
         total: The return so far.
         over: Whether the episode has ended.
+        thought: What the agent makes of it; None for the last state, and for others than agents.
     """
 
     picture: UInt8[np.ndarray, "height width 3"]
@@ -55,41 +57,65 @@ class Frame:
     reward: float = 0.0
     total: float = 0.0
     over: bool = False
+    thought: Thought | None = None
 
 
 def random_player(env: envs.AbstractEnvironment[Any, Any], params: Any) -> Player:
     """Draws actions uniformly."""
     space = env.action_space(params)
-    return Player(env, params, lambda key, memory, *_: (memory, space.sample(key)))
+    return Player(env, params, lambda key, memory, *_: (memory, space.sample(key), None))
 
 
 def oracle_player(env: envs.AbstractEnvironment[Any, Any], params: Any) -> Player:
     """Sees the state."""
     return Player(
-        env, params, lambda key, memory, seen, state, start: (memory, env.oracle(state, params))
+        env,
+        params,
+        lambda key, memory, seen, state, start: (memory, env.oracle(state, params), None),
     )
 
 
-def agent_player(folder: Path, name: str) -> Player:
-    """The first agent of a run, without exploration.
+def agent_player(
+    folder: Path,
+    *,
+    member: int = 0,
+    which: Literal["newest", "best"] = "newest",
+    greedy: bool = True,
+) -> Player:
+    """An agent of a run, with the statistics it had gathered.
+
+    Args:
+        folder: of the run.
+        member: which of several agents, from 0.
+        which: the newest checkpoint, or the one with the best evaluation.
+        greedy: without exploration.
 
     Raises:
-        UsageError: there is no such run, or it was trained on another environment.
+        UsageError: there is no such run, checkpoint or agent.
     """
-    experiment = _experiment.load(folder)
+    algorithm = build(load(folder))
+    with told_as_usage(FileNotFoundError, IndexError, rl.CheckpointError):
+        state = rl.load_run(folder, algorithm, member=member, which=which).state
+    network = algorithm.actor(state.agent, state.shared)
+
+    def act(
+        key: Any, memory: Any, observation: Any, state: Any, start: Any
+    ) -> tuple[Any, Any, Any]:
+        memory, policy, value = network.step(memory, observation, start)
+        return memory, policy.mode() if greedy else policy.sample(key), (policy, value)
+
+    return Player(algorithm.env, algorithm.env_params(state.agent), act, network.init_carry())
+
+
+def require_same(folder: Path, name: str) -> None:
+    """Refuses an agent that was trained elsewhere.
+
+    Raises:
+        UsageError: the run is on another environment, or there is no such run.
+    """
+    experiment = load(folder)
     if experiment.env != name:
         raise UsageError(f"the agent of {folder} was trained on {experiment.env}, not on {name}")
-    algorithm = experiment.algorithm()
-    with told_as_usage(FileNotFoundError, rl.CheckpointError):
-        state = rl.load_run(folder, algorithm).state
-    agent = jax.tree.map(lambda leaf: leaf[0], state.agent) if experiment.seeds > 1 else state.agent
-    network = algorithm.network(agent)
-
-    def act(key: Any, memory: Any, observation: Any, state: Any, start: Any) -> tuple[Any, Any]:
-        memory, policy, _ = network.step(memory, observation, start)
-        return memory, policy.mode()
-
-    return Player(algorithm.env, algorithm.params, act, network.init_carry())
 
 
 def play(player: Player, key: PRNGKeyArray, steps: int) -> list[Frame]:
@@ -105,11 +131,24 @@ def play(player: Player, key: PRNGKeyArray, steps: int) -> list[Frame]:
     frames, memory = [Frame(env.render(state))], player.memory
     for step in range(1, steps + 1):
         key_act, key_env = jax.random.split(jax.random.fold_in(key, step))
-        memory, action = act(key_act, memory, observation, state, jnp.asarray(step == 1))
+        memory, action, mind = act(key_act, memory, observation, state, jnp.asarray(step == 1))
+        if mind is not None:
+            frames[-1] = dataclasses.replace(
+                frames[-1], thought=thought_of(mind[0], mind[1], action)
+            )
         observation, state, reward, *ends = transition(key_env, state, action, params)
-        total, over = frames[-1].total + float(reward), any(map(bool, ends))
+        # In the task's own units, where a wrapper gives the agent a scaled one.
+        reward = float(env.report(state, params).get("reward", reward))
         told = np.array2string(np.asarray(action), precision=2)
-        frames.append(Frame(env.render(state), step, told, float(reward), total, over))
+        over = any(map(bool, ends))
+        frames.append(Frame(env.render(state), step, told, reward, frames[-1].total + reward, over))
         if over:
             break
     return frames
+
+
+def summary(frames: Sequence[Frame]) -> str:
+    """How long the episode was, what it was worth, and whether it ended."""
+    last = frames[-1]
+    end = "ended" if last.over else "was cut by --steps"
+    return f"{len(frames) - 1} steps, return {last.total:.3f}; the episode {end}"

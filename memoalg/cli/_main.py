@@ -12,8 +12,9 @@ from ._errors import RunError, UsageError, one_line
 # A command's module is imported when it is called: `memoalg --help` needs no jax.
 COMMANDS = {
     "train": "train an agent with a memory, or continue a run",
-    "eval": "play complete episodes with a trained agent",
-    "plot": "draw the learning curves of runs",
+    "study": "train a grid of memories, environments and algorithms, or continue it",
+    "eval": "play complete episodes with a trained agent, or watch one",
+    "plot": "draw learning curves, performance profiles or aggregates of runs",
     "explain": "print what the library knows about a model's monoid",
     "check": "check the laws of a monoid, or of a layer, of your own",
     "bench": "count or time what a memory does on a GPU",

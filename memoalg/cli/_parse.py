@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 import tyro
@@ -13,12 +13,16 @@ Options = TypeVar("Options")
 
 
 def parse(
-    options: type[Options], argv: Sequence[str], command: str, default: Options | None = None
+    options: Callable[..., Options],
+    argv: Sequence[str],
+    command: str,
+    default: Options | None = None,
 ) -> Options:
     """Reads command-line options into a dataclass.
 
     Args:
-        options: the dataclass; its fields' types, defaults and documentation make the options.
+        options: the dataclass, or a generic one with its parameter; its fields' types, defaults
+            and documentation make the options.
         argv: the arguments.
         command: such as `"train"`, for the help.
         default: what holds for options that are not given; None takes the dataclass's defaults.
@@ -34,7 +38,7 @@ def parse(
     try:
         with contextlib.redirect_stderr(told):
             read = tyro.cli(
-                options,
+                cast(type[Options], options),
                 args=list(argv),
                 prog=f"memoalg {command}",
                 default=default,

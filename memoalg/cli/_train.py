@@ -6,22 +6,27 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Generic
 
 import jax
 
 from memoalg import envs, rl
+from memoalg.rl._experiment import Config, Experiment, algorithm_class
 
-from . import _experiment
 from ._errors import RunError, UsageError, told_as_usage
-from ._experiment import Experiment
+from ._experiment import build, given, load, without_prefix
 from ._parse import parse
 
 
 @dataclasses.dataclass(frozen=True)
-class Train:
-    """Train an agent with a memory by PPO, or continue a run.
+class Train(Generic[Config]):
+    """Train an agent with a memory, or continue a run.
+
+    The hyper-parameters listed are those of the chosen algorithm: `memoalg train --algorithm pqn
+    --help` lists another's. `--ppo.NAME` is `--NAME`, and is refused with another algorithm.
 
     Attributes:
+        algorithm: Who learns: ppo, pqn or dqn.
         experiment: What is trained.
         steps: Environment steps of each seed, rounded up to whole updates.
         out: Run folder; by default a new one in `runs/`.
@@ -34,7 +39,10 @@ class Train:
         quiet: Show no progress.
     """
 
-    experiment: Experiment = dataclasses.field(default_factory=Experiment)
+    algorithm: str = "ppo"
+    experiment: Experiment[Config] = dataclasses.field(
+        default_factory=Experiment  # pyright: ignore[reportAssignmentType]
+    )
     steps: int = 262_144
     out: Path | None = None
     resume: Path | None = None
@@ -56,21 +64,24 @@ def run(argv: Sequence[str]) -> None:
     """Trains; progress goes to the standard error stream, the result to the standard output."""
     options = _options(argv)
     experiment = options.experiment
-    algorithm = experiment.algorithm()
+    algorithm = build(experiment)
     folder = options.resume or options.out or _new_folder(experiment)
-    _experiment.save(experiment, folder)
+    experiment.save(folder)
     result = _fit(options, algorithm, folder)
     print(result)
     _print_scale(experiment.env, result)
 
 
-def _options(argv: Sequence[str]) -> Train:
+def _options(argv: Sequence[str]) -> Train[Any]:
     """The options; those of the run that is continued are the defaults."""
-    folder = _resumed(argv)
-    default = None
-    if folder is not None:
-        default = Train(experiment=_experiment.load(folder), resume=folder)
-    options = parse(Train, argv, "train", default)
+    default = _default(argv)
+    options: Train[Any] = parse(
+        # The class says which hyper-parameters there are.
+        Train[type(default.experiment.config)],
+        without_prefix(argv, default.algorithm),
+        "train",
+        default,
+    )
     if options.resume is not None and options.out is not None:
         raise UsageError("train: --resume continues in the run's own folder; leave out --out")
     if options.out is not None and rl.RunFolder(options.out).exists():
@@ -81,17 +92,22 @@ def _options(argv: Sequence[str]) -> Train:
     return options
 
 
-def _resumed(argv: Sequence[str]) -> Path | None:
-    """The folder after `--resume`, needed before the options can be read."""
-    for i, argument in enumerate(argv):
-        if argument == "--resume" and i + 1 < len(argv) and argv[i + 1] != "None":
-            return Path(argv[i + 1])
-        if argument.startswith("--resume="):
-            return Path(argument.removeprefix("--resume="))
-    return None
+def _default(argv: Sequence[str]) -> Train[Any]:
+    folder, name = given(argv, "--resume"), given(argv, "--algorithm")
+    if folder is None:
+        with told_as_usage():
+            config = algorithm_class(name or "ppo", "train").config_kind()
+        return Train(algorithm=name or "ppo", experiment=Experiment(config=config))
+    experiment = load(Path(folder))
+    if name not in (None, experiment.algorithm):
+        raise UsageError(
+            f"train: {folder} is a run of {experiment.algorithm}, it cannot go on with {name}; "
+            "leave out --algorithm"
+        )
+    return Train(algorithm=experiment.algorithm, experiment=experiment, resume=Path(folder))
 
 
-def _new_folder(experiment: Experiment) -> Path:
+def _new_folder(experiment: Experiment[Any]) -> Path:
     """The first free folder of that name: a second run does not disturb the first one."""
     candidates = (Path("runs") / f"{experiment.name}{s}" for s in _suffixes())
     return next(path for path in candidates if not path.exists())
@@ -105,7 +121,7 @@ def _suffixes():
         number += 1
 
 
-def _fit(options: Train, algorithm: rl.PPO, folder: Path) -> rl.FitResult:
+def _fit(options: Train[Any], algorithm: Any, folder: Path) -> rl.FitResult:
     experiment = options.experiment
     try:
         with told_as_usage(rl.FitArgumentError, rl.CheckpointError, FileExistsError):

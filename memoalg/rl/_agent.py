@@ -142,7 +142,7 @@ class QAgent(eqx.Module):
         return QNetwork(
             torso=torso,
             advantage=Dense(self.width, action_space.n, scale=0.01, key=keys[1]),
-            value=Dense(self.width, 1, scale=1.0, key=keys[2]) if self.dueling else None,
+            value=Dense(self.width, 1, scale=0.01, key=keys[2]) if self.dueling else None,
         )
 
 

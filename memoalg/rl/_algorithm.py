@@ -1,6 +1,7 @@
 """What all algorithms have in common: a network, its first state, training, evaluation."""
 
 import dataclasses
+import operator
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, TypeVar
 
@@ -206,7 +207,7 @@ class AbstractAlgorithm(ABC):
         copy = object.__new__(type(self))
         for field in dataclasses.fields(self):
             object.__setattr__(copy, field.name, getattr(self, field.name))
-        object.__setattr__(copy, "config", dataclasses.replace(self.config, **changes))
+        object.__setattr__(copy, "config", _changed(self.config, changes))
         return copy
 
     def next_shared(self, shared: SharedState) -> SharedState:
@@ -241,6 +242,18 @@ def _fitted(env: Any, params: Any) -> Any:
         env = envs.Flatten(env)
     several = isinstance(env.action_space(params), envs.MultiDiscrete)
     return envs.DiscreteAction(env) if several else env
+
+
+def _changed(config: Any, changes: dict[str, Any]) -> Any:
+    """A configuration with other values: arrays are put in as they are, all else is checked."""
+    arrays = {name: value for name, value in changes.items() if isinstance(value, jax.Array)}
+    plain = {name: value for name, value in changes.items() if name not in arrays}
+    config = dataclasses.replace(config, **plain)
+    for name, value in arrays.items():
+        config = eqx.tree_at(
+            operator.attrgetter(name), config, value, is_leaf=lambda leaf: leaf is None
+        )
+    return config
 
 
 def _normalises(env: Any) -> bool:

@@ -1,6 +1,7 @@
 """The run folder: which file holds what, and how it is brought back to a checkpoint."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ class RunFolder:
 
     ```
     config.json       what the run was made of; compared on resume
-    metrics.jsonl     one line per update and seed, no wall-clock times: repeatable byte for byte
-    evaluation.jsonl  one line per evaluation and seed, with every episode's return and length
+    metrics.jsonl     one line per update and member, no wall-clock times: repeatable byte for byte
+    evaluation.jsonl  one line per evaluation and member, with every episode's return and length
     timing.jsonl      one line per chunk: wall-clock seconds and steps per second
     curve.png         the learning curve, where matplotlib is installed
-    checkpoints/      the newest states
+    checkpoints/      the newest states, and the one with the best mean evaluation return
+    best/             of several members, the one with the best final evaluation, as a single state
     ```
 
     Args:
@@ -33,6 +35,7 @@ class RunFolder:
         self.timing = self.path / "timing.jsonl"
         self.curve = self.path / "curve.png"
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "RunFolder":
@@ -56,18 +59,28 @@ class RunFolder:
 
     @property
     def seeds(self) -> int:
-        """Seeds side by side in the run."""
+        """Seeds at every point of the run's sweep."""
         return int(self.read_config()["seeds"])
+
+    @property
+    def sweep(self) -> dict[str, list[float]]:
+        """The swept values of the run, by name; empty where nothing was swept."""
+        return self.read_config().get("sweep", {})
+
+    @property
+    def members(self) -> int:
+        """Agents side by side in the run, rows of each update: points of the sweep times seeds."""
+        return self.seeds * math.prod(map(len, self.sweep.values()))
 
     def metric_rows(self) -> list[Row]:
         """Rows of `metrics.jsonl`, complete updates only."""
         rows = _metrics.read_rows(self.metrics)
-        return rows[: len(rows) - len(rows) % self.seeds]
+        return rows[: len(rows) - len(rows) % self.members]
 
     def evaluation_rows(self) -> list[Row]:
         """Rows of `evaluation.jsonl`, complete evaluations only."""
         rows = _metrics.read_rows(self.evaluation)
-        return rows[: len(rows) - len(rows) % self.seeds]
+        return rows[: len(rows) - len(rows) % self.members]
 
     def begin(self, config: Any) -> None:
         """Makes the folder of a new run, atomically: `config.json` comes last and whole."""
@@ -92,7 +105,7 @@ class RunFolder:
         """
         _checkpoint.clean_up(self.checkpoints)
         rows = [row for row in self.metric_rows() if row["update"] <= update]
-        expected = update * self.seeds
+        expected = update * self.members
         if len(rows) != expected:
             raise ValueError(
                 f"{self.metrics} has {len(rows)} rows up to update {update}, expected {expected}: "

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
 
-from memoalg import returns
-
 from .._tree import tree_where
 from ._config import PPOConfig
 from ._losses import normalize, policy_loss, value_loss
@@ -18,6 +16,7 @@ from ._network import ActorCriticNetwork, replay
 from ._optimizer import global_norm, gradient_step, gradient_steps, linear, make_optimizer
 from ._rollout import Rollout
 from ._state import AgentState, RolloutState
+from ._targets import gae_advantages
 
 
 class LossParts(eqx.Module):
@@ -33,16 +32,8 @@ class LossParts(eqx.Module):
 
 
 def advantages(rollout: Rollout, config: PPOConfig) -> Float[Array, "T E"]:
-    """Generalised advantage estimates of a rollout.
-
-    The value of what followed step t is that of observation t+1; where the step was truncated,
-    observation t+1 already belongs to the next episode and the final observation's is taken.
-    """
-    following = jnp.where(rollout.truncated, rollout.final_values, rollout.values[1:])
-    estimate = partial(returns.gae, discount=config.discount, decay=config.gae_decay)
-    return jax.vmap(estimate, in_axes=1, out_axes=1)(
-        rollout.rewards, rollout.values[:-1], following, rollout.terminated, rollout.truncated
-    )
+    """Generalised advantage estimates, with the configuration's constants."""
+    return gae_advantages(rollout, discount=config.discount, decay=config.gae_decay)
 
 
 def make_batch(rollout: Rollout, config: PPOConfig) -> Batch:

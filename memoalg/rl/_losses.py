@@ -1,5 +1,6 @@
-"""PPO's losses on arrays of any one shape; no networks, no environments."""
+"""Actor-critic losses on arrays of any one shape; no networks, no environments."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -46,6 +47,30 @@ def policy_loss(
     """
     clipped = jnp.clip(ratio, 1.0 - clip, 1.0 + clip)
     return -jnp.mean(jnp.minimum(ratio * advantages, clipped * advantages))
+
+
+def policy_gradient_loss(
+    log_probs: Float[Array, "*shape"], advantages: Float[Array, "*shape"]
+) -> Float[Array, ""]:
+    """The plain policy gradient's surrogate, `-mean(log_prob A)`.
+
+    Args:
+        log_probs: Of the actions, now, in nats.
+        advantages: Of the actions; no gradient flows through them.
+
+    Returns:
+        The loss to be made small.
+
+    Source:
+        Mnih et al. 2016, Asynchronous Methods for Deep RL (arXiv 1602.01783), section 4.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import memoalg as ma
+        >>> float(ma.rl.policy_gradient_loss(jnp.array([-1.0, -3.0]), jnp.array([2.0, 0.0])))
+        1.0
+    """
+    return -jnp.mean(log_probs * jax.lax.stop_gradient(advantages))
 
 
 def value_loss(

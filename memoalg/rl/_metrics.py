@@ -1,9 +1,9 @@
-"""Rows of a run: one JSON line per update and seed, the same bytes whenever the run is repeated."""
+"""Rows of a run: one JSON line per update and member, the same bytes whenever it is repeated."""
 
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +18,37 @@ _COUNTED_BY_THE_HOST = ("update", "frames")
 
 
 def metric_rows(
-    metrics: PyTree, first_update: int, count: int, frames_per_update: int
+    metrics: PyTree,
+    first_update: int,
+    count: int,
+    frames_per_update: int,
+    labels: Sequence[Mapping[str, Any]],
 ) -> list[Row]:
-    """Turns the stacked metrics of a chunk into rows, update by update, seed by seed.
+    """Turns the stacked metrics of a chunk into rows, update by update, member by member.
 
     Args:
-        metrics: what the updates reported; every leaf on the host, of shape `(updates, seeds)`.
+        metrics: what the updates reported; every leaf on the host, of shape `(updates, members)`.
         first_update: number of updates before the chunk.
         count: how many of the leading updates count.
-        frames_per_update: environment steps of one seed in one update.
+        frames_per_update: environment steps of one member in one update.
+        labels: what marks the rows of each member, such as `{"seed": 0}`.
 
     Returns:
-        Rows with `update`, `steps`, `seed`, `return` and `length` (means over the episodes that
-        ended, None without any) and then every metric under its own name.
+        Rows with `update`, `steps`, the member's label, `return` and `length` (means over the
+        episodes that ended, None without any) and then every metric under its own name.
     """
     columns = _columns(metrics)
-    seeds = next(iter(columns.values())).shape[1] if columns else 0
     return [
         {
             "update": first_update + i + 1,
             "steps": (first_update + i + 1) * frames_per_update,
-            "seed": seed,
-            "return": _mean(columns, "return_sum", i, seed),
-            "length": _mean(columns, "length_sum", i, seed),
-            **{name: plain(column[i, seed]) for name, column in columns.items()},
+            **label,
+            "return": _mean(columns, "return_sum", i, member),
+            "length": _mean(columns, "length_sum", i, member),
+            **{name: plain(column[i, member]) for name, column in columns.items()},
         }
         for i in range(count)
-        for seed in range(seeds)
+        for member, label in enumerate(labels)
     ]
 
 
@@ -54,10 +58,10 @@ def _columns(metrics: PyTree) -> dict[str, np.ndarray]:
     return {name: x for name, x in named.items() if name not in _COUNTED_BY_THE_HOST}
 
 
-def _mean(columns: dict[str, np.ndarray], name: str, i: int, seed: int) -> Any:
-    if "episodes" not in columns or name not in columns or columns["episodes"][i, seed] == 0:
+def _mean(columns: dict[str, np.ndarray], name: str, i: int, member: int) -> Any:
+    if "episodes" not in columns or name not in columns or columns["episodes"][i, member] == 0:
         return None
-    return plain(np.float32(columns[name][i, seed] / columns["episodes"][i, seed]))
+    return plain(np.float32(columns[name][i, member] / columns["episodes"][i, member]))
 
 
 def plain(value: Any) -> Any:
@@ -139,19 +143,55 @@ def keep_rows(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:
     os.replace(temporary, path)
 
 
-def stack_rows(rows: Sequence[Row], name: str, seeds: int) -> np.ndarray:
+def stack_rows(rows: Sequence[Row], name: str, members: int) -> np.ndarray:
     """One metric of all rows as an array.
 
     Args:
         rows: complete updates, in order.
         name: the metric.
-        seeds: seeds per update.
+        members: rows of one update: seeds, times the points of a sweep.
 
     Returns:
-        float64 of shape `(seeds, updates)`; None became NaN.
+        float64 of shape `(members, updates)`; None became NaN.
 
-    >>> stack_rows([{"loss": 1.0}, {"loss": None}], "loss", seeds=1)
+    >>> stack_rows([{"loss": 1.0}, {"loss": None}], "loss", members=1)
     array([[ 1., nan]])
     """
     values = [math.nan if row[name] is None else row[name] for row in rows]
-    return np.asarray(values, np.float64).reshape(-1, seeds).T
+    return np.asarray(values, np.float64).reshape(-1, members).T
+
+
+class History:
+    """All rows of a run as arrays: a long run of many members would not fit in memory as rows.
+
+    Args:
+        members: rows of one update.
+    """
+
+    def __init__(self, members: int) -> None:
+        self._members = members
+        self._parts: dict[str, list[np.ndarray]] = {}
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Adds rows of complete updates."""
+        for name in rows[0] if rows else ():
+            self._parts.setdefault(name, []).append(stack_rows(rows, name, self._members))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every metric, float64 of shape `(members, updates)`."""
+        return {name: np.concatenate(parts, axis=1) for name, parts in self._parts.items()}
+
+
+def member_returns(rows: Sequence[Row], members: int) -> list[float]:
+    """The mean return of each member some of whose episodes ended in these rows.
+
+    Args:
+        rows: complete updates.
+        members: rows of one update.
+
+    >>> member_returns([{"return": 1.0}, {"return": None}, {"return": 3.0}, {"return": None}], 2)
+    [2.0]
+    """
+    known = [[row["return"] for row in rows[i::members]] for i in range(members)]
+    kept = [[value for value in own if value is not None] for own in known]
+    return [float(np.mean(own)) for own in kept if own]

@@ -10,8 +10,6 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
-from memoalg import returns
-
 from ._agent import QAgent
 from ._algorithm import AbstractAlgorithm
 from ._losses import explained_variance
@@ -21,6 +19,7 @@ from ._optimizer import global_norm, gradient_step, gradient_steps, linear, make
 from ._pqn_config import PQNConfig
 from ._rollout import Rollout, collect
 from ._state import AgentState, SharedState, TrainState
+from ._targets import lambda_targets
 
 
 class PQNMetrics(eqx.Module):
@@ -119,18 +118,18 @@ class PQN(AbstractAlgorithm):
         step = partial(_gradient_step, self.static, QBatch(record.carry, record, targets), config)
         agent, parts = jax.lax.scan(step, state.agent, order)
         agent, rollout = self.absorb(agent, rollout)
-        shared = self.next_shared(state.shared)
+        shared, means = self.next_shared(state.shared), jax.tree.map(jnp.mean, parts)
         metrics = PQNMetrics(
             update=shared.update,
             frames=shared.frames,
             episodes=jnp.sum(sums.episodes),
             return_sum=jnp.sum(sums.return_sum),
             length_sum=jnp.sum(sums.length_sum),
-            value_loss=jnp.mean(parts.value_loss),
-            mean_value=jnp.mean(parts.mean_value),
+            value_loss=means.value_loss,
+            mean_value=means.mean_value,
             explained_variance=explained_variance(record.values[:-1], targets),
             epsilon=self._epsilon(state.shared),
-            grad_norm=jnp.mean(parts.grad_norm),
+            grad_norm=means.grad_norm,
             first_value_error=parts.value_error[0],
         )
         return TrainState(shared=shared, agent=agent, rollout=rollout, key=key), metrics
@@ -169,15 +168,8 @@ class QLossParts(eqx.Module):
 
 
 def lambda_returns(record: Rollout, config: PQNConfig) -> Float[Array, "T E"]:
-    """Targets of a rollout, with the value of the best action as that of an observation.
-
-    Where a step was truncated the final observation's value is taken, and where it terminated none.
-    """
-    following = jnp.where(record.truncated, record.final_values, record.values[1:])
-    estimate = partial(returns.lambda_return, discount=config.discount, decay=config.trace_decay)
-    return jax.vmap(estimate, in_axes=1, out_axes=1)(
-        record.rewards, following, record.terminated, record.truncated
-    )
+    """Lambda-returns, with the configuration's constants."""
+    return lambda_targets(record, discount=config.discount, decay=config.trace_decay)
 
 
 def loss(

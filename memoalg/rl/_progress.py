@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+_LONG = 600.0  # seconds from which the time of day of the end is said as well
+
 
 @dataclass(frozen=True)
 class Report:
     """Where a run stands.
 
     Attributes:
-        steps: environment steps per seed so far.
-        total_steps: environment steps per seed in the end.
-        steps_per_second: of all seeds together, compilation left out; None before the first chunk.
+        steps: environment steps per member so far.
+        total_steps: environment steps per member in the end.
+        steps_per_second: of all members together, compilation left out; None before the first chunk.
         episode_return: mean return of the episodes that ended last; None if none did.
         seconds_left: estimated; None before the first chunk.
+        iqm: interquartile mean of the members' returns; None with a single member.
+        compile_seconds: that the programs took before the first step.
     """
 
     steps: int
@@ -27,6 +31,8 @@ class Report:
     steps_per_second: float | None
     episode_return: float | None
     seconds_left: float | None
+    iqm: float | None = None
+    compile_seconds: float | None = None
 
     def __str__(self) -> str:
         width = len(f"{self.total_steps:,}")
@@ -35,8 +41,12 @@ class Report:
             parts.append(f"{self.steps_per_second:,.0f} steps/s")
         if self.episode_return is not None:
             parts.append(f"return {self.episode_return:.3f}")
+        if self.iqm is not None:
+            parts.append(f"IQM {self.iqm:.3f}")
+        if self.compile_seconds is not None:
+            parts.append(f"compiled in {self.compile_seconds:.1f} s")
         if self.seconds_left is not None:
-            parts.append(f"{clock(self.seconds_left)} left")
+            parts.append(f"{clock(self.seconds_left)} left{_until(self.seconds_left)}")
         return "  ".join(parts)
 
 
@@ -49,6 +59,15 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _until(seconds: float) -> str:
+    """When a wait is over, for one that nobody sits through."""
+    if seconds < _LONG:
+        return ""
+    end = time.localtime(time.time() + seconds)
+    day = "%H:%M" if seconds < 20 * 3600 else "%d %b %H:%M"
+    return f", until {time.strftime(day, end)}"
 
 
 class AbstractProgress(abc.ABC):

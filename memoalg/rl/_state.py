@@ -1,5 +1,7 @@
 """What is carried between updates (`TrainState`), what is reported (`Metrics`, `Evaluation`)."""
 
+from typing import Any
+
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt32
 
@@ -56,13 +58,13 @@ class TrainState(eqx.Module):
 
     Attributes:
         shared: Counters, equal for all seeds.
-        agent: Parameters and optimiser.
+        agent: What learning changes: an `AgentState`, or an algorithm's own with more in it.
         rollout: Environments, last observation, memory.
         key: Typed random key from which all later randomness comes.
     """
 
     shared: SharedState
-    agent: AgentState
+    agent: Any
     rollout: RolloutState
     key: Key[Array, ""]
 

@@ -3,16 +3,22 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import memoalg as ma
 from memoalg import rl
 from memoalg.cli import _main, main
+from memoalg.cli._episode_text import blocks
+from memoalg.cli._experiment import given, without_prefix
 from memoalg.cli._parse import condense
+from memoalg.rl._experiment import ALGORITHMS
 
 SMALL = "--num-envs 4 --num-steps 8 --minibatches 1 --epochs 1 --width 4 --memory mlp "
 SMALL += "--evaluation-episodes 3 --chunk 2 --env popgym/RepeatFirstEasy"
@@ -73,19 +79,67 @@ def test_train_goes_on_with_its_own_options(run, capsys):
 
 
 def test_a_second_run_gets_a_folder_of_its_own(run):
-    from memoalg.cli._experiment import Experiment
     from memoalg.cli._train import _new_folder
+    from memoalg.rl._experiment import Experiment
 
     same = Experiment(env="popgym/RepeatFirstEasy", memory="mlp", seed=3)
     assert _new_folder(same) == Path(f"{run}-2")
 
 
-def test_eval(run, capsys):
+def test_eval_plays_greedily_and_stochastically(run, capsys):
     assert main(["eval", str(run), "--episodes", "5"]) == 0
-    first, titles, row = capsys.readouterr().out.splitlines()
+    first, titles, *rows, greedy, stochastic = capsys.readouterr().out.splitlines()
     assert first.endswith("5 episodes per seed")
-    assert titles.split() == ["seed", "complete", "return", "95", "%", "interval", "length"]
-    assert row.split()[:2] == ["0", "5"]
+    assert titles.split()[:4] == ["policy", "seed", "complete", "return"]
+    assert [row.split()[:3] for row in rows] == [["greedy", "0", "5"], ["stochastic", "0", "5"]]
+    assert greedy.startswith("greedy, over episodes of one seed: mean ")
+    assert ", IQM " in stochastic
+    assert "; optimum 1, random -0.5, normalised score " in stochastic
+
+
+def test_eval_of_one_policy_with_the_best_checkpoint(run, capsys):
+    argv = ["eval", str(run), "--episodes", "5", "--policy", "greedy", "--checkpoint", "best"]
+    assert main(argv) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_eval_shows_an_episode_as_lines(run, capsys):
+    assert main(["eval", str(run), "--render", "--steps", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["t=0", "t=1", "t=2", "t=3", "3"]
+    # The probabilities of the four suits, the chosen one marked; nothing is decided any more at
+    # the end.
+    assert lines[0].count(":0.") == 4
+    assert lines[0].count("*") == 1
+    assert "probability" not in lines[3]
+    chosen = re.search(r"(\d):[\d.]+\*", lines[0])
+    assert chosen is not None
+    assert f"a={chosen[1]} " in lines[1]
+    assert lines[4].endswith("the episode was cut by --steps")
+
+
+def test_eval_shows_an_episode_on_a_terminal(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert main(["eval", str(run), "--render", "--steps", "2", "--per-second", "100"]) == 0
+    assert capsys.readouterr().out.count("\x1b[2J") == 3
+
+
+@pytest.mark.parametrize("ending", ["gif", "png"])
+def test_eval_writes_an_episode_with_a_panel(ending, run, capsys, tmp_path):
+    out = tmp_path / f"episode.{ending}"
+    argv = ["eval", str(run), "--render", "--steps", "2", "--columns", "2", "--out", str(out)]
+    assert main(argv) == 0
+    assert capsys.readouterr().out.startswith(f"wrote {out}: 2 steps, return ")
+    with Image.open(out) as picture:
+        width = 200 + 96  # beside the task's own picture
+        assert picture.size == ((width, 176) if ending == "gif" else (2 * (width + 4), 2 * 180))
+
+
+def test_half_blocks_show_two_pixels_each():
+    picture = np.zeros((4, 2, 3), np.uint8)
+    picture[:2, :] = (10, 20, 30)
+    picture[2:, 1] = (255, 0, 0)
+    assert blocks(picture, 1) == "\x1b[38;2;10;20;30m\x1b[48;2;127;0;0m▀\x1b[0m"
 
 
 def test_plot(run, capsys, tmp_path):
@@ -93,6 +147,14 @@ def test_plot(run, capsys, tmp_path):
     assert main(["plot", str(run), str(run), "--out", str(picture)]) == 0
     assert capsys.readouterr().out == f"{picture}\n"
     assert b"<svg" in picture.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["profiles", "aggregate"])
+def test_plot_compares_methods(kind, run, capsys, tmp_path):
+    picture = tmp_path / "compared.svg"
+    assert main(["plot", str(run), "--kind", kind, "--out", str(picture)]) == 0
+    assert capsys.readouterr().out == f"{picture}\n"
+    assert "PPO mlp, 1 task × 1 run" in picture.read_text()
 
 
 def test_a_second_run_is_not_put_into_the_same_folder(run, capsys):
@@ -138,6 +200,50 @@ def test_a_fault_of_the_program_keeps_its_traceback(run, monkeypatch):
         main(["train", "--resume", str(run)])
 
 
+def test_a_run_does_not_go_on_with_another_algorithm(run, capsys):
+    assert main(["train", "--resume", str(run), "--algorithm", "pqn"]) == 2
+    assert "is a run of ppo, it cannot go on with pqn; leave out --algorithm" in one_line_of(capsys)
+
+
+def test_a_member_that_is_not_there(run, capsys):
+    assert main(["eval", str(run), "--render", "--member", "1"]) == 2
+    assert "has members 0 to 0, not 1" in one_line_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [("--seed 1 --out a", "a"), ("--out=a --seed 1", "a"), ("--seed 1", None), ("--out", None)],
+)
+def test_given(argv, expected):
+    assert given(argv.split(), "--out") == expected
+
+
+def test_without_prefix():
+    argv = ["--pqn.discount", "0.9", "--pqn.epochs=2", "--out", "a.b", "--seed", "1"]
+    plain = ["--discount", "0.9", "--epochs=2", "--out", "a.b", "--seed", "1"]
+    assert without_prefix(argv, "pqn") == plain
+
+
+# Other algorithms
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "ppo"])
+def test_every_algorithm_trains_evaluates_and_goes_on(algorithm, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = "--num-envs 4 --num-steps 8 --width 4 --memory gru --evaluation-episodes 3 --chunk 2"
+    small += " --env popgym/RepeatFirstEasy --normalise-observations"
+    small += " --capacity 1024 --batch-size 64" if algorithm == "dqn" else ""
+    start = ["train", "--algorithm", algorithm, f"--{algorithm}.discount", "0.5", *small.split()]
+    assert main([*start, "--steps", "96", "--out", "run"]) == 0
+    assert json.loads(Path("run/command.json").read_text())[algorithm]["discount"] == 0.5
+    assert main(["train", "--resume", "run", "--steps", "128", "--chunk", "2"]) == 0
+    assert "continued at 96" in capsys.readouterr().err
+    assert main(["eval", "run", "--episodes", "4"]) == 0
+    assert main(["eval", "run", "--render", "--steps", "2"]) == 0
+    assert "value 0:" in capsys.readouterr().out
+
+
 # Lists and explanations
 
 
@@ -176,6 +282,13 @@ def test_every_command_has_help(command, capsys):
     assert f"memoalg {command}" in text
 
 
+def test_help_of_train_is_that_of_the_chosen_algorithm(capsys):
+    main(["train", "--algorithm", "pqn", "--help"])
+    text = capsys.readouterr().out
+    assert "--trace-decay" in text
+    assert "--clip" not in text
+
+
 def test_help_of_train_comes_from_the_config_classes(capsys):
     main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
@@ -191,7 +304,7 @@ def test_help_of_train_comes_from_the_config_classes(capsys):
     ("argv", "message"),
     [
         ("trian", "unknown command 'trian'; did you mean train?"),
-        ("xyzzy", "unknown command 'xyzzy'; there are train, eval"),
+        ("xyzzy", "unknown command 'xyzzy'; there are train, study"),
         ("train --memory gruu", "unknown model 'gruu'; nearest: gru"),
         ("train --env popgym/RepeatPreviousEsy", "nearest: popgym/RepeatPreviousEasy"),
         ("train --learning-rat 1", "nearest: --learning-rate"),
@@ -204,6 +317,21 @@ def test_help_of_train_comes_from_the_config_classes(capsys):
         ("train --resume nowhere", "nowhere does not exist: it has no command.json"),
         ("train --resume .", "was not made by `memoalg train`"),
         ("train --out a extra", "extra"),
+        ("train --algorithm sac", "unknown algorithm 'sac'; there are ppo, pqn"),
+        ("train --algorithm pqo", "unknown algorithm 'pqo'; did you mean pqn?"),
+        ("train --pqn.discount 0.9", "is for pqn, but this run is one of ppo; write --algorithm"),
+        ("train --ppo.discunt 0.9", "nearest: --discount"),
+        ("train --dueling", "ppo has no agent with dueling"),
+        ("train --algorithm pqn --separate", "pqn has no agent with separate"),
+        (
+            "train --algorithm pqn --env popgym/PositionOnlyPendulumEasy",
+            "action values need finitely many actions",
+        ),
+        ("study", "Missing from memoalg study: PATH"),
+        ("study nowhere.toml", "there is no study file nowhere.toml"),
+        ("eval . --out a.gif", "add --render"),
+        ("eval . --render --out a.jpg", "--out ends with .gif or .png, got a.jpg"),
+        ("eval . --render --steps 0", "--steps, --per-second and --columns are at least 1"),
         ("eval", "Missing from memoalg eval: PATH Run folder"),
         ("eval nowhere", "nowhere does not exist"),
         ("plot", "name at least one run folder"),

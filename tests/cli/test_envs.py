@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from memoalg.cli import main
+from memoalg import envs
+from memoalg.cli import _eval, main
+from memoalg.cli._episode import random_player
 
 ENV = "popgym/RepeatPreviousEasy"
 
@@ -82,3 +84,13 @@ def test_an_environment_without_a_picture_says_so(capsys):
     assert (
         "gymnax/CartPole-v1 has no picture; define render(self, state)" in capsys.readouterr().err
     )
+
+
+def test_watching_an_agent_where_there_is_no_picture_says_so(capsys, monkeypatch):
+    pytest.importorskip("gymnax")
+    player = random_player(*envs.make("gymnax/CartPole-v1"))
+    monkeypatch.setattr(_eval, "agent_player", lambda *_, **options: player)
+    assert main(["eval", "run", "--render"]) == 2
+    error = capsys.readouterr().err
+    assert "gymnax/CartPole-v1 has no picture; define render(self, state)" in error
+    assert error.count("\n") == 1

@@ -8,13 +8,16 @@ import jax
 
 from tests.laws.mutant import Mutant, law_that_sees
 from tests.laws.mutants_combinators import COMBINATORS
+from tests.laws.mutants_filters import FILTERS
 from tests.laws.mutants_ground import GROUND
 from tests.laws.mutants_lawful import LAWFUL
 from tests.laws.mutants_layers import LAYERS
 from tests.laws.mutants_maps import ACTIONS, MAPS
 from tests.laws.mutants_matrix import MATRIX
 
-MUTANTS: dict[str, Mutant] = GROUND | MATRIX | COMBINATORS | ACTIONS | MAPS | LAYERS | LAWFUL
+MUTANTS: dict[str, Mutant] = (
+    GROUND | MATRIX | FILTERS | COMBINATORS | ACTIONS | MAPS | LAYERS | LAWFUL
+)
 """Every mistake by `class: mistake`."""
 
 MISSED: dict[str, str] = {

@@ -15,6 +15,7 @@ from memoalg.rl import (
     CheckpointError,
     DamagedCheckpointError,
     _checkpoint,
+    _checkpoint_file,
     load_checkpoint,
     save_checkpoint,
 )
@@ -227,7 +228,7 @@ def test_many_differences_are_cut_short(tmp_path):
 
 
 def test_another_format_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(_checkpoint, "FORMAT_VERSION", 99)
+    monkeypatch.setattr(_checkpoint_file, "FORMAT_VERSION", 99)
     save_checkpoint(tmp_path, {}, update=1)
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="has format version 99, this memoalg reads"):

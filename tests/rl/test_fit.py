@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from memoalg import rl
-from memoalg.rl import NoProgress, RunFolder, _checkpoint, _run
+from memoalg.rl import NoProgress, RunFolder, _checkpoint, _fit, _run
+from memoalg.rl._layout import Layout
 from memoalg.rl._metrics import RowFile
 from memoalg.rl._progress import AbstractProgress
 
@@ -146,15 +147,10 @@ def test_several_seeds_are_the_separate_runs():
 
 
 def test_several_seeds_by_vmap_agree(monkeypatch):
-    """What an accelerator does; a config of its own, so that no program of the loop is reused."""
-    algo = FakeAlgorithm(FakeConfig(rate=0.125))
-    looped = fit(algo, seeds=3)
-    from memoalg.rl import _seeds
-
-    monkeypatch.setattr(_seeds, "sequential_seeds", lambda: False)
-    jax.clear_caches()
-    mapped = fit(algo, seeds=3)
-    jax.clear_caches()
+    """What an accelerator does."""
+    looped = fit(seeds=3)
+    monkeypatch.setattr(_fit, "choose_layout", lambda members: Layout(members, False))
+    mapped = fit(seeds=3)
     assert mapped.state.shared.update.shape == ()
     np.testing.assert_allclose(
         mapped.state.agent.params["w"], looped.state.agent.params["w"], rtol=1e-5

@@ -6,7 +6,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from memoalg.rl._metrics import RowFile, keep_rows, metric_rows, plain, read_rows, stack_rows
+from memoalg.rl._metrics import (
+    History,
+    RowFile,
+    keep_rows,
+    member_returns,
+    metric_rows,
+    plain,
+    read_rows,
+    stack_rows,
+)
+
+SEEDS = [{"seed": 0}, {"seed": 1}]
 
 
 def chunk(updates, seeds):
@@ -22,7 +33,7 @@ def chunk(updates, seeds):
 
 
 def test_rows_of_a_chunk():
-    rows = metric_rows(chunk(4, 2), first_update=10, count=3, frames_per_update=32)
+    rows = metric_rows(chunk(4, 2), first_update=10, count=3, frames_per_update=32, labels=SEEDS)
     assert [(r["update"], r["seed"], r["steps"]) for r in rows] == [
         (11, 0, 352),
         (11, 1, 352),
@@ -84,6 +95,26 @@ def test_what_follows_a_broken_line_is_not_trusted(tmp_path):
 
 
 def test_stacking():
-    rows = metric_rows(chunk(3, 2), 0, 3, 32)
+    rows = metric_rows(chunk(3, 2), 0, 3, 32, SEEDS)
     np.testing.assert_array_equal(stack_rows(rows, "episodes", 2), [[0, 2, 1], [1, 0, 2]])
     assert np.isnan(stack_rows(rows, "policy_loss", 2)).all()
+
+
+def test_a_history_is_the_stacked_rows():
+    rows = metric_rows(chunk(4, 2), 0, 4, 32, SEEDS)
+    history = History(2)
+    history.append([])
+    history.append(rows[:6])
+    history.append(rows[6:])
+    arrays = history.arrays()
+    assert list(arrays) == list(rows[0])
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(values, stack_rows(rows, name, 2))
+    assert History(2).arrays() == {}
+
+
+def test_returns_of_the_members():
+    """None is no return, and a member without any is left out."""
+    values = [1.0, None, 2.0, None, None, None]
+    assert member_returns([{"return": v} for v in values], 2) == [1.5]
+    assert member_returns([{"return": v} for v in values], 3) == [1.0, 2.0]

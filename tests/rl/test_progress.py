@@ -1,9 +1,13 @@
 """What a user sees while a run is going on."""
 
+import calendar
 import io
 import itertools
+import time
+import types
 
 import jax
+import numpy as np
 import pytest
 
 from memoalg import rl
@@ -30,6 +34,48 @@ def test_a_report_as_text():
     text = "  500 / 1,000 steps  50 steps/s  return 0.250  0:12 left"
     assert str(report(500)) == text
     assert str(Report(0, 1000, None, None, None)) == "    0 / 1,000 steps"
+
+
+def test_a_report_with_all_there_is():
+    several = Report(500, 1000, 50.0, 0.25, 12.0, 0.5, 3.21)
+    text = "  500 / 1,000 steps  50 steps/s  return 0.250  IQM 0.500  compiled in 3.2 s  0:12 left"
+    assert str(several) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (599.0, "  9:59 left"),
+        (600.0, "  10:00 left, until 12:10"),
+        (36_000.0, "  10:00:00 left, until 22:00"),
+        (72_000.0, "  20:00:00 left, until 02 Jan 08:00"),
+    ],
+    ids=str,
+)
+def test_of_a_long_wait_the_end_is_said(seconds, text, monkeypatch):
+    noon = calendar.timegm((2030, 1, 1, 12, 0, 0))
+    fake = types.SimpleNamespace(
+        time=lambda: noon, localtime=time.gmtime, strftime=time.strftime, monotonic=time.monotonic
+    )
+    monkeypatch.setattr(_progress, "time", fake)
+    assert str(Report(0, 10, None, None, seconds)).endswith(text)
+
+
+def test_several_members_show_their_interquartile_mean():
+    """The highest and the lowest quarter are left out; every member counts once."""
+    shown = []
+
+    class Listener(NoProgress):
+        def report(self, report):
+            shown.append(report)
+
+    result = rl.fit(
+        FakeAlgorithm(), jax.random.key(0), 64, seeds=5, evaluation_episodes=4, progress=Listener()
+    )
+    means = np.sort(result.metrics["return"].mean(axis=1))
+    assert shown[-1].iqm == pytest.approx(means[1:4].mean(), rel=1e-5)
+    assert shown[-1].episode_return == pytest.approx(means.mean(), rel=1e-5)
+    assert shown[-1].compile_seconds > 0
 
 
 @pytest.mark.parametrize(
@@ -66,8 +112,10 @@ def test_without_a_terminal_fit_writes_plain_lines(capsys, monkeypatch):
     assert lines[0] == "640 steps = 20 updates of 32, 1 seed, on cpu"
     assert lines[1] == "compiling"
     assert lines[2].startswith("compiled in ")
-    assert lines[3].startswith("256 / 640 steps")
-    assert "steps/s  return " in lines[3]
+    assert lines[3].startswith("memory: state ")
+    assert lines[4].startswith("256 / 640 steps")
+    assert "steps/s  return " in lines[4]
+    assert "IQM" not in lines[4]  # of one seed it would be the return
     assert lines[-2].startswith("640 / 640 steps")
     assert "greedy evaluation return" in lines[-1]
     assert not any("\x1b" in line for line in lines)

@@ -1,6 +1,6 @@
-"""memoalg's PPO beside a plain hand-written loop: speed, compilation, memory, in one run.
+"""memoalg's PPO and PQN beside a plain hand-written loop: speed, compilation, memory, in one run.
 
-    python benchmarks/ppo.py [--memories gru lru] [--repeats 5] [--quick]
+    python benchmarks/training.py [--loops ppo:gru pqn:gru] [--repeats 5] [--quick]
 
 Same setting for all: 64 environments × 128 steps, width 128, 4 epochs of 4 minibatches, Adam, on
 gymnax's CartPole (on memoalg's own PositionOnlyCartPole where gymnax is missing). Each candidate
@@ -45,6 +45,22 @@ class Setting(NamedTuple):
 QUICK = Setting(environments=8, steps=16, long_steps=64, width=16, updates=1, repeats=2)
 
 
+ELEMENTWISE = (
+    "lru", "s5", "s4d", "rtu", "ffm", "min_gru", "min_lstm", "rg_lru", "hgrn", "qrnn", "sru", "s6",
+    "decayed_max", "log_sum_exp", "ind_rnn",
+)  # fmt: skip
+OUTER = (
+    "linear_attention", "fast_weights", "retnet", "gla", "mamba2", "hgrn2", "mlstm", "rwkv6",
+)  # fmt: skip
+LOOPS = (
+    "ppo:gru",
+    "pqn:gru",
+    "pqn:lru",
+    "ppo:mlp",
+    *(f"ppo:{name}" for name in (*ELEMENTWISE, *OUTER)),
+)
+
+
 class Program(NamedTuple):
     """What a candidate runs: `init(key) -> state`, `update(state) -> (state, metrics)`."""
 
@@ -62,13 +78,18 @@ def baseline_program(setting: Setting, steps: int) -> Program:
     return Program(*baseline.make_algorithm(baseline.make_task(), config))
 
 
-def memoalg_program(memory: str, setting: Setting, steps: int) -> Program:
+def memoalg_program(loop: str, setting: Setting, steps: int) -> Program:
     import memoalg as ma
 
     env, params = ma.envs.make(environment_name())
-    agent = ma.rl.ActorCritic(memory=memory, width=setting.width)
-    config = ma.rl.PPOConfig(num_envs=setting.environments, num_steps=steps)
-    algorithm = ma.rl.PPO(env, params, agent, config)
+    name, memory = loop.split(":")
+    sizes = {"num_envs": setting.environments, "num_steps": steps}
+    if name == "ppo":
+        agent = ma.rl.ActorCritic(memory=memory, width=setting.width)
+        algorithm = ma.rl.PPO(env, params, agent, ma.rl.PPOConfig(**sizes))
+    else:
+        agent = ma.rl.QAgent(memory=memory, width=setting.width)
+        algorithm = ma.rl.PQN(env, params, agent, ma.rl.PQNConfig(**sizes))
 
     def update(state):
         return algorithm.update(state)
@@ -171,7 +192,9 @@ class Worker:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"benchmarks/ppo.py: the process of {self.name!r} ended, see above")
+            raise SystemExit(
+                f"benchmarks/training.py: the process of {self.name!r} ended, see above"
+            )
         return json.loads(line)
 
     def close(self) -> None:
@@ -182,7 +205,7 @@ class Worker:
 
 def row(name: str, build: Any, long_temp: int, rate: float, base: float, spread: float):
     return [
-        "plain GRU loop (baseline)" if name == BASELINE else f"memoalg PPO, {name}",
+        "plain GRU loop (baseline)" if name == BASELINE else name,
         f"{rate:,.0f}",
         f"{rate / base:.2f}",
         f"{100 * spread:.0f} %",
@@ -216,9 +239,8 @@ def table(workers: list[Worker], setting: Setting) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="memoalg's PPO beside a plain hand-written loop.")
-    memories = ["gru", "lru", "linear_attention", "mlp"]
-    parser.add_argument("--memories", nargs="*", default=memories, help="memories of memoalg's PPO")
+    parser = argparse.ArgumentParser(description="memoalg's loops beside a plain hand-written one.")
+    parser.add_argument("--loops", nargs="*", default=LOOPS, help="algorithm:memory")
     parser.add_argument("--repeats", type=int, help="measurements per candidate")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run?")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
@@ -230,7 +252,7 @@ def main() -> None:
     setting = QUICK if options.quick else Setting()
     if options.repeats:
         setting = setting._replace(repeats=options.repeats)
-    workers = [Worker(name, setting) for name in (BASELINE, *options.memories)]
+    workers = [Worker(name, setting) for name in (BASELINE, *options.loops)]
     try:
         print("Command: python", " ".join(sys.argv))
         print("Machine:", workers[0].ask("machine"))
