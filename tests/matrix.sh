@@ -59,7 +59,7 @@ import importlib.metadata as metadata, sys
 names = ["jax", "jaxlib", "equinox", "optax", "jaxtyping", "beartype", "numpy"]
 print("Python", sys.version.split()[0], *(f"{name} {metadata.version(name)}" for name in names))
 EOF
-    "$environment/bin/python" -m pytest -n 2 --dist loadfile "$@"
+    "$environment/bin/python" -m pytest -n 2 --dist worksteal "$@"
 }
 
 failed=""

@@ -183,12 +183,16 @@ def test_public_names_have_docstrings(floor):
 
 @pytest.mark.parametrize("floor", FLOORS)
 def test_public_names_have_an_entry_in_the_docs(floor):
-    page = (ROOT / "docs" / "api" / f"{floor}.md").read_text()
+    # A floor has one page, or several: rl.md, rl-networks.md and so on.
+    api = ROOT / "docs" / "api"
+    pages = [api / f"{floor}.md", *api.glob(f"{floor}-*.md")]
     folder = {"envs": "environments", "nn": "models"}.get(floor)
-    if folder is not None:
-        page += "".join(path.read_text() for path in (ROOT / "docs" / folder).glob("*.md"))
-    entries = {name.rsplit(".", 1)[-1] for name in re.findall(r"^::: (\S+)$", page, re.MULTILINE)}
-    assert sorted(set(public_names(f"memoalg.{floor}")) - entries) == []
+    pages += [] if folder is None else (ROOT / "docs" / folder).glob("*.md")
+    text = "\n".join(path.read_text() for path in pages)
+    paths = re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+    entries = [path.rsplit(".", 1)[-1] for path in paths]
+    assert sorted(set(public_names(f"memoalg.{floor}")) - set(entries)) == []
+    assert [path for path in paths if paths.count(path) > 1] == []
 
 
 def run_python(code: str) -> str:

@@ -48,9 +48,9 @@ def carry_difference(network: AbstractNetwork, features: int) -> str | None:
     fresh = jax.eval_shape(network.init_carry)
     observation = jax.ShapeDtypeStruct((features,), float)
     start = jax.ShapeDtypeStruct((), bool)
-    stepped = jax.eval_shape(_carry_of_step, network, fresh, observation, start)
-    called = jax.eval_shape(_carry_of_call, network, fresh, observation, start)
-    for name, other in (("step", stepped), ("the sequence call", called)):
+    # One after the other: a step that changes the type makes many a sequence call impossible.
+    for name, carry_of in (("step", _carry_of_step), ("the sequence call", _carry_of_call)):
+        other = jax.eval_shape(carry_of, network, fresh, observation, start)
         found = first_difference(fresh, other) or _weak_difference(fresh, other)
         if found is not None:
             return f"init_carry and {name} differ in {found}"

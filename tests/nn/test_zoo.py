@@ -42,7 +42,8 @@ def test_a_model_is_its_paper_in_float32(name):
 @pytest.mark.parametrize(("name", "fault"), FAULTS)
 def test_the_paper_refuses_a_planted_fault(name, fault):
     case = CASES[name]
-    wrong = case.faults[fault](small_layer(case))
+    with jax.enable_x64(True):
+        wrong = case.faults[fault](double_layer(case))
     # In float64, whose program is compiled already where the fault changes numbers alone.
     with pytest.raises(AssertionError, match="Mismatched elements"):
         assert_is_its_paper(case, wrong, "float64", 1e-4)

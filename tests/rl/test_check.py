@@ -113,6 +113,7 @@ class Faulty(Counter):
         if self.fault == "dtype":
             return carry.astype(float) + 1.0, x
         fresh = jnp.zeros((), bool) if self.fault == "both-never" else start
+        assert fresh is not None
         carry = jnp.where(fresh, 0, carry) + 1
         return carry, jnp.zeros_like(x).at[0].set(carry.astype(x.dtype))
 
@@ -138,6 +139,7 @@ class Summing(ma.nn.AbstractLayer):
 
     def step(self, carry, x, start):
         total, before = carry
+        assert start is not None
         if self.fault == "product":
             total = total * (~start).astype(x.dtype) + x
             before = jnp.where(start, jnp.zeros_like(before), before)
@@ -172,7 +174,9 @@ def test_a_carry_that_changes_its_type_is_seen(fault, message):
     [
         pytest.param("step", lambda n, k: Faulty(n, n, "late"), id="late"),
         pytest.param("step", lambda n, k: Faulty(n, n, "never"), id="never", marks=SLOW),
-        pytest.param("forgetting", lambda n, k: Faulty(n, n, "both-never"), id="both-never"),
+        pytest.param(
+            "forgetting", lambda n, k: Faulty(n, n, "both-never"), id="both-never", marks=SLOW
+        ),
         pytest.param("forgetting", lambda n, k: Summing(n, n, "product"), id="product"),
         pytest.param(
             "forgetting", lambda n, k: Summing(n, n, "beside"), id="beside-the-carry", marks=SLOW
@@ -184,6 +188,7 @@ def test_a_fault_of_a_memory_is_seen(probe, memory):
         check(ppo(memory), KEY)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_nan_is_seen():
     def memory(in_size, key):
         # The root's slope at 0 is infinite, times 0.
@@ -201,7 +206,7 @@ def aligned(algo) -> float:
 @pytest.mark.parametrize(
     "build",
     [
-        pytest.param(lambda: ppo("gru"), id="ppo"),
+        pytest.param(lambda: ppo("gru"), id="ppo", marks=SLOW),
         pytest.param(pqn, id="pqn", marks=SLOW),
         pytest.param(dqn, id="dqn", marks=SLOW),
         pytest.param(lambda: dqn(replay="segment"), id="dqn-segments", marks=SLOW),
@@ -212,11 +217,11 @@ def test_the_alarm_is_silent(build):
 
 
 ALIGNMENT_FAULTS = {
-    "carry-after-the-step": (ppo, planted.REPLAY_FAULTS["carry-after-the-step"]),
     "flag-one-step-late": (ppo, (_ppo, "make_batch", planted.flag_late_in_learning)),
     "strided-minibatch": (ppo, planted.REPLAY_FAULTS["strided-minibatch"]),
 }
 MORE_ALIGNMENT_FAULTS = {
+    "carry-after-the-step": (ppo, planted.REPLAY_FAULTS["carry-after-the-step"]),
     "final-value-fresh": (ppo, (_rollout, "final_values", planted.value_without_memory)),
     "stale-carry": (ppo, planted.REPLAY_FAULTS["stale-carry"]),
     "permuted-carry": (ppo, planted.REPLAY_FAULTS["permuted-carry"]),

@@ -16,7 +16,17 @@ collect, make_batch, take = _rollout.collect, _learn.make_batch, _learn.take_env
 advantages = _learn.advantages
 
 
-@pytest.mark.parametrize("memory", ma.nn.names())
+FAMILIES = {model.family: name for name, model in reversed(ma.nn.MODELS.items())}
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        # One of each family by default.
+        pytest.param(name, marks=() if name in FAMILIES.values() else pytest.mark.slow)
+        for name in ma.nn.names()
+    ],
+)
 def test_replay_is_exact(memory):
     assert faults.replay_error(memory) <= 1e-6
 

@@ -234,18 +234,6 @@ def test_a_memory_of_ones_own_with_lambdas(update):
     assert metrics.first_ratio_error <= 1e-6
 
 
-def test_check_raises():  # that it passes is its doctest
-    class Late(Counter):
-        """Its sequence call resets one step late."""
-
-        def __call__(self, carry, xs, start, *, method=None):
-            return super().__call__(carry, xs, jnp.roll(start, 1))
-
-    broken = ma.rl.PPO(Ticker(), None, ma.rl.ActorCritic(lambda n, k: Late(n, n), width=4), CONFIG)
-    with pytest.raises(RuntimeError, match=r"largest \|ratio - 1\| is .* allowed is 1e-04"):
-        ma.rl.check(broken, jax.random.key(0), updates=2)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -198,7 +198,7 @@ def normalised():
 
 
 def test_statistics_are_gathered_in_the_state_and_used(normalised):
-    algo, begun, state, metrics = normalised
+    _, begun, state, metrics = normalised
     count = [int(s.agent.env_params.inner.statistics[0]) for s in (begun, state)]
     assert count[0] >= 4
     assert count[1] - count[0] >= 2 * 32  # every observation, those of new episodes included
