@@ -51,8 +51,10 @@ def main() -> None:
         several, score = curves(replay, options.steps)
         first = ", ".join(f"{curve.share_beyond(LENGTH - 2):.2f}" for curve in several)
         older = ", ".join(f"{curve.share_beyond(SEGMENT):.2f}" for curve in several)
-        print(f"{name:16} greedy return {score:6.3f}; share of the first card: {first}; "
-              f"of what is older than {SEGMENT} steps: {older}")
+        print(
+            f"{name:16} greedy return {score:6.3f}; share of the first card: {first}; "
+            f"of what is older than {SEGMENT} steps: {older}"
+        )
         drawn[f"{name}, greedy return {score:.2f}"] = several
     if options.plot is not None:
         print(ma.rl.plot_sensitivity(drawn, options.plot, needed=LENGTH - 1))

@@ -14,14 +14,12 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # gymnasium and popgym may import pygame and matplotlib: neither needs a screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-# Most of the suite's time is compilation, and most programs run once: a fifth less of it.
-_QUICK = "--xla_llvm_disable_expensive_passes=true"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK}".strip()
-
 # Compiling is what the suite's time goes into: a quarter less where LLVM does not optimise. Processes
 # that tests start inherit it: their numbers are compared bit for bit.
-FAST_COMPILES = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-os.environ["XLA_FLAGS"] = f"{FAST_COMPILES} {os.environ.get('XLA_FLAGS', '')}".strip()
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
 
 import hypothesis
 import jax
@@ -50,13 +48,23 @@ def without_hook():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-LARGE = 2_000_000  # kilobytes
+LARGE = 2_000_000_000  # bytes
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds; its maximum so far where there is no /proc."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @pytest.fixture(scope="module", autouse=True)
 def forgotten_programs():
     """Drops what was compiled once a process has grown large: it would go on to many gigabytes."""
     yield
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > LARGE:
+    # What it holds now: by the most it ever held, every later module would compile all anew.
+    if resident() > LARGE:
         jax.clear_caches()
         gc.collect()

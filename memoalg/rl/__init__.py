@@ -3,6 +3,8 @@
 from ._agent import ActorCritic as ActorCritic
 from ._agent import QAgent as QAgent
 from ._algorithm import AbstractAlgorithm as AbstractAlgorithm
+from ._check import CheckReport as CheckReport
+from ._check import Probe as Probe
 from ._check import check as check
 from ._checkpoint import Checkpoint as Checkpoint
 from ._checkpoint import CheckpointError as CheckpointError
@@ -13,6 +15,7 @@ from ._checkpoint import save_checkpoint as save_checkpoint
 from ._comparison import performance_profile as performance_profile
 from ._comparison import probability_of_improvement as probability_of_improvement
 from ._config import PPOConfig as PPOConfig
+from ._contiguity import contiguity as contiguity
 from ._curves import plot_runs as plot_runs
 from ._distributions import AbstractDistribution as AbstractDistribution
 from ._distributions import Categorical as Categorical
@@ -74,6 +77,10 @@ from ._scores import read_scores as read_scores
 from ._seeds import Algorithm as Algorithm
 from ._segments import draw_segments as draw_segments
 from ._segments import gather_segments as gather_segments
+from ._sensitivity import Sensitivity as Sensitivity
+from ._sensitivity import plot_sensitivity as plot_sensitivity
+from ._sensitivity import pooled as pooled
+from ._sensitivity import sensitivity as sensitivity
 from ._state import SEED_AXES as SEED_AXES
 from ._state import AgentState as AgentState
 from ._state import Evaluation as Evaluation

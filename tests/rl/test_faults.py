@@ -1,12 +1,33 @@
-"""The probes are clean on the library, and each fault of the field, planted, makes one go red."""
+"""The probes are clean on the library, and each fault of the field, planted, makes one go red.
+
+`tests/rl/test_check.py` plants these again, and faults of memories, before `ma.rl.check`.
+
+| planted fault | seen in | red |
+|---|---|---|
+| a fresh carry is replayed from, and not the stored one | purejaxql (one update old) | replay |
+| carry stored after the step | Stoix rec_ppo | replay |
+| start flag shifted once more in learning | memorax | replay |
+| training never resets | | replay |
+| strided minibatch | Stoix, Mava | replay, contiguity |
+| carry not gathered with its environments | JaxMARL (a mask) | replay, contiguity |
+| start flag never fires | Mava | advantages |
+| start flag on termination only | | advantages |
+| GAE from the flag before the step | Stoix rec_ppo | advantages |
+| bootstrap from the next episode | Stoix rec_ppo | advantages |
+| time limit taken for the end | purejaxrl and six others | advantages |
+| final observation valued with a fresh memory | | advantages |
+| value loss clipped with the minimum | rejax | value loss |
+| gradients clipped element by element | rejax | norm |
+"""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 import memoalg as ma
-from memoalg.rl import _learn, _ppo, _rollout
+from memoalg.rl import _learn, _optimizer, _ppo, _rollout
 from tests.rl import faults
 
 TOLERANCE = 1e-5
@@ -150,3 +171,39 @@ def test_an_alignment_fault_is_seen(fault, monkeypatch):
 def test_a_strided_minibatch_is_seen_on_numbers_alone():
     assert faults.contiguity_error(take) == 0
     assert faults.contiguity_error(strided) > 0
+
+
+def test_a_value_loss_clipped_with_the_minimum_is_seen():
+    """rejax: a value may then leave the range for free."""
+    old, targets = jnp.zeros(1), jnp.ones(1)
+    moved, far = jnp.array([0.1]), jnp.array([1.0])
+
+    def minimum(values):
+        clipped = old + jnp.clip(values - old, -0.2, 0.2)
+        return 0.5 * jnp.mean(jnp.minimum((values - targets) ** 2, (clipped - targets) ** 2))
+
+    def ours(values):
+        return ma.rl.value_loss(values, old, targets, 0.2)
+
+    assert ours(far) == pytest.approx(0.5 * 0.8**2)
+    assert minimum(far) == 0
+    assert ours(moved) == pytest.approx(minimum(moved))
+
+
+def direction_error() -> float:
+    """How far a clipped step is from the direction of the gradient, relative."""
+    # Adam with a huge eps is a plain step, whose size is the clipped gradient's.
+    transformation = _optimizer.make_optimizer(1.0, max_grad_norm=0.5, eps=1e6)
+    gradient = jnp.array([3.0, 0.3])
+    params = jnp.zeros(2)
+    moved, _ = _optimizer.gradient_step(
+        transformation, params, gradient, transformation.init(params)
+    )
+    return abs(float(moved[0] / moved[1]) / 10 - 1)
+
+
+def test_gradients_clipped_element_by_element_are_seen(monkeypatch):
+    """rejax names it max_grad_norm: the direction changes."""
+    assert direction_error() <= TOLERANCE
+    monkeypatch.setattr(optax, "clip_by_global_norm", optax.clip)
+    assert direction_error() > 0.1
