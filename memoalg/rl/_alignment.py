@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from memoalg import nn
 from memoalg.envs import Box
-from memoalg.envs.wrappers._wrapper import AbstractEpisodeWrapper, Wrapped
+from memoalg.envs.wrappers._wrapper import AbstractWrapper, Wrapped
 
 from ._algorithm import AbstractAlgorithm
 from ._dense import Dense
@@ -22,7 +22,7 @@ ALARM = 1e12
 """What the memory says where its count is not the age that it was shown."""
 
 
-class Aged(AbstractEpisodeWrapper[Any, Int[Array, ""], Any]):
+class Aged(AbstractWrapper[Wrapped, Any]):
     """Shows how many steps the episode has had, and nothing else; truncates it early.
 
     Args:
@@ -33,21 +33,21 @@ class Aged(AbstractEpisodeWrapper[Any, Int[Array, ""], Any]):
     env: Any
     limit: int = eqx.field(static=True)
 
-    def begin(self, params: Any) -> Int[Array, ""]:
-        return jnp.zeros((), jnp.int32)
+    def inner_state(self, state: Wrapped) -> Any:
+        return state.inner
 
     def observation_space(self, params: Any) -> Box:
         return Box(0.0, float(self.limit), (1,))
 
     def reset(self, key: PRNGKeyArray, params: Any) -> tuple[Array, Wrapped]:
         _, inner = self.env.reset(key, params)
-        return jnp.zeros(1), Wrapped(inner, self.begin(params))
+        return jnp.zeros(1), Wrapped(inner, jnp.zeros((), jnp.int32))
 
     def restart(
         self, key: PRNGKeyArray, state: Wrapped, over: Bool[Array, ""], params: Any
     ) -> tuple[Array, Wrapped]:
         _, inner = self.env.restart(key, state.inner, over, params)
-        return jnp.zeros(1), Wrapped(inner, self.begin(params))
+        return jnp.zeros(1), Wrapped(inner, jnp.zeros((), jnp.int32))
 
     def transition(self, key: PRNGKeyArray, state: Wrapped, action: PyTree, params: Any) -> Any:
         _, inner, reward, terminated, truncated = self.env.transition(
