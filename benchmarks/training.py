@@ -7,10 +7,12 @@ gymnax's CartPole (on memoalg's own PositionOnlyCartPole where gymnax is missing
 lives in its own process with one XLA thread, pinned to one core; the processes take turns, one
 measurement each per round, and the table shows medians of CPU-seconds. The baseline is
 `baseline_ppo_gru.py`; memoalg additionally values the final observation of truncated episodes
-and reports more metrics, which is part of its time.
+and reports more metrics, which is part of its time. `ppo:lru` has the published block as its memory (with
+its norm, gate and mixer: often as many products again), `ppo:lru/layer` the recurrence alone.
 """
 
 import argparse
+import inspect
 import json
 import subprocess
 import sys
@@ -57,6 +59,7 @@ LOOPS = (
     "pqn:gru",
     "pqn:lru",
     "ppo:mlp",
+    *(f"ppo:{name}/layer" for name in ELEMENTWISE),
     *(f"ppo:{name}" for name in (*ELEMENTWISE, *OUTER)),
 )
 
@@ -82,7 +85,8 @@ def memoalg_program(loop: str, setting: Setting, steps: int) -> Program:
     import memoalg as ma
 
     env, params = ma.envs.make(environment_name())
-    name, memory = loop.split(":")
+    name, _, written = loop.partition(":")
+    memory = bare_layer(written.removesuffix("/layer")) if "/" in written else written
     sizes = {"num_envs": setting.environments, "num_steps": steps}
     if name == "ppo":
         agent = ma.rl.ActorCritic(memory=memory, width=setting.width)
@@ -95,6 +99,23 @@ def memoalg_program(loop: str, setting: Setting, steps: int) -> Program:
         return algorithm.update(state)
 
     return Program(algorithm.init, update)
+
+
+def bare_layer(name: str) -> Callable[[int, Any], Any]:
+    """The layer of a model by itself, all its sizes the width: no norm, gate or mixer around it."""
+    import memoalg as ma
+
+    def build(width: int, key: Any) -> Any:
+        kind = ma.nn.MODELS[name].layer
+        sizes = [
+            width
+            for parameter in inspect.signature(kind).parameters.values()
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            and parameter.default is parameter.empty
+        ]
+        return kind(*sizes, key=key)
+
+    return build
 
 
 def environment_name() -> str:

@@ -75,12 +75,16 @@ def test_a_seed_has_the_same_key_at_every_point(population):
 
 
 def test_every_member_is_the_run_it_would_have_been_alone(population, run):
-    """Bit for bit: the values are traced in both."""
+    """To the last digits, in whose rounding two programs may differ; `test_bit_for_bit` is stricter."""
     keys = jax.random.split(KEY, 2)
     for i in (0, 3, 11):
         own = run.member(i)
         assert (own.index, own.seed, own.values) == (i, i % 2, population.values(i))
-        same(own.state, alone(own.values, keys[i % 2]))
+        wanted = alone(own.values, keys[i % 2])
+        np.testing.assert_array_equal(*(jax.random.key_data(s.key) for s in (own.state, wanted)))
+        trees = own.state.agent, wanted.agent
+        for mine, theirs in zip(*map(jax.tree.leaves, trees), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
     assert run.state.shared.update.shape == ()
 
 
@@ -312,7 +316,7 @@ print(json.dumps(np.asarray(again.returns).tolist()))
 def test_two_devices_share_the_members(population, run, tmp_path):
     """In a process of its own, with two forced CPU devices; half of it resumed."""
     root = Path(__file__).parents[2]
-    flags = "--xla_force_host_platform_device_count=2"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
     paths = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", CHILD, json.dumps(SWEEP), str(tmp_path), str(UPDATES)],
@@ -328,6 +332,6 @@ def test_two_devices_share_the_members(population, run, tmp_path):
     for mine, theirs in zip(
         jax.tree.leaves(found.state.agent), jax.tree.leaves(run.state.agent), strict=True
     ):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
     expected = rl.evaluate_run(population, run.state, jax.random.key(5), 6)
     np.testing.assert_allclose(json.loads(done.stdout), expected.returns, rtol=1e-5)
