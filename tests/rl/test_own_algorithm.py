@@ -17,6 +17,8 @@ PROGRAM = Path(__file__).parents[2] / "examples" / "own_algorithm.py"
 @pytest.fixture(scope="module")
 def example():
     spec = importlib.util.spec_from_file_location("own_algorithm", PROGRAM)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -81,7 +81,8 @@ def test_every_member_is_the_run_it_would_have_been_alone(population, run):
         own = run.member(i)
         assert (own.index, own.seed, own.values) == (i, i % 2, population.values(i))
         wanted = alone(own.values, keys[i % 2])
-        np.testing.assert_array_equal(*(jax.random.key_data(s.key) for s in (own.state, wanted)))
+        mine, theirs = (jax.random.key_data(state.key) for state in (own.state, wanted))
+        np.testing.assert_array_equal(mine, theirs)
         trees = own.state.agent, wanted.agent
         for mine, theirs in zip(*map(jax.tree.leaves, trees), strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
