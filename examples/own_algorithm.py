@@ -7,6 +7,7 @@ seeds, sweeps) and the diagnosis take it as they take PPO.
 """
 
 import dataclasses
+import functools
 
 import equinox as eqx
 import jax
@@ -43,8 +44,7 @@ class A2C(ma.rl.AbstractAlgorithm):
     def actor(self, agent, shared):
         return self.network(agent)
 
-    def loss(self, trained, fixed, record, advantages):
-        network = eqx.combine(trained, fixed, self.static)
+    def loss(self, record, advantages, network):
         _, policy, values = network(record.carry, record.observations[:-1], record.start[:-1])
         old = record.values[:-1]
         parts = {
@@ -63,12 +63,13 @@ class A2C(ma.rl.AbstractAlgorithm):
             network, self.env, params, state.rollout, act_key, c.num_steps
         )
         advantages = ma.rl.gae_advantages(record, discount=c.discount, decay=c.gae_decay)
-        trained, fixed = eqx.partition(agent.params, eqx.is_inexact_array)
-        gradient, parts = jax.grad(self.loss, has_aux=True)(trained, fixed, record, advantages)
-        trained, optimizer = ma.rl.gradient_step(self.optimizer, trained, gradient, agent.optimizer)
-        agent = ma.rl.AgentState(eqx.combine(trained, fixed), optimizer, agent.env_params)
+        loss = functools.partial(self.loss, record, advantages)
+        arrays, optimizer, steps = ma.rl.descend(
+            loss, agent.params, self.static, self.optimizer, agent.optimizer
+        )
+        agent = ma.rl.AgentState(arrays, optimizer, agent.env_params)
         agent, rollout = self.absorb(agent, rollout)  # normalising wrappers' statistics
-        metrics = parts | {name: jnp.sum(x) for name, x in vars(sums).items()}
+        metrics = steps.parts | {name: jnp.sum(x) for name, x in vars(sums).items()}
         return ma.rl.TrainState(self.next_shared(state.shared), agent, rollout, key), metrics
 
 

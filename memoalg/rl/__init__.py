@@ -17,6 +17,8 @@ from ._comparison import probability_of_improvement as probability_of_improvemen
 from ._config import PPOConfig as PPOConfig
 from ._contiguity import contiguity as contiguity
 from ._curves import plot_runs as plot_runs
+from ._descent import StepParts as StepParts
+from ._descent import descend as descend
 from ._distributions import AbstractDistribution as AbstractDistribution
 from ._distributions import Categorical as Categorical
 from ._distributions import DiagonalNormal as DiagonalNormal

@@ -9,6 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 
+def chosen_values(
+    values: Float[Array, "*shape A"], actions: Int[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    """One number out of each vector: the one of the action."""
+    # Select and sum instead of take_along_axis: its gradient is a select, not a scatter.
+    chosen = jax.nn.one_hot(actions, values.shape[-1], dtype=bool)
+    return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
+
+
 class AbstractDistribution(eqx.Module):
     """A distribution over actions, batched over the leading axes `...` of its fields."""
 
@@ -52,9 +61,7 @@ class Categorical(AbstractDistribution):
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
     def log_prob(self, action: Int[Array, "..."]) -> Float[Array, "..."]:
-        # Select and sum instead of take_along_axis: its gradient is a select, not a scatter.
-        chosen = jax.nn.one_hot(action, self.logits.shape[-1], dtype=bool)
-        return jnp.sum(jnp.where(chosen, jax.nn.log_softmax(self.logits), 0.0), axis=-1)
+        return chosen_values(jax.nn.log_softmax(self.logits), action)
 
     def entropy(self) -> Float[Array, "..."]:
         logs = jax.nn.log_softmax(self.logits)
@@ -137,9 +144,7 @@ class EpsilonGreedy(AbstractDistribution):
 
     def value(self, action: Int[Array, "..."]) -> Float[Array, "..."]:
         """The value of an action."""
-        # Select and sum instead of take_along_axis: its gradient is a select, not a scatter.
-        chosen = jax.nn.one_hot(action, self.action_values.shape[-1], dtype=bool)
-        return jnp.sum(jnp.where(chosen, self.action_values, 0.0), axis=-1)
+        return chosen_values(self.action_values, action)
 
 
 def _plogp(p: Float[Array, "..."]) -> Float[Array, "..."]:

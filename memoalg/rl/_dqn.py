@@ -14,8 +14,9 @@ from memoalg import envs
 
 from ._agent import QAgent
 from ._algorithm import AbstractAlgorithm
+from ._descent import StepParts
 from ._dqn_config import DQNConfig
-from ._dqn_learn import Learner, StepParts, learn, no_steps, optimizer_of, table_of
+from ._dqn_learn import Learner, learn, no_steps, optimizer_of, table_of
 from ._network import Exploring
 from ._optimizer import linear
 from ._ring import Ring, empty_ring, filling, ring_rows, write

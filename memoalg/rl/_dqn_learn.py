@@ -9,8 +9,10 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .._tree import tree_where
+from ._descent import StepParts, descend
 from ._dqn_config import DQNConfig
-from ._optimizer import global_norm, gradient_step, gradient_steps, make_optimizer
+from ._network import QNetwork
+from ._optimizer import gradient_steps, make_optimizer
 from ._q_losses import TDParts
 from ._ring import Filling, Ring
 from ._segments import draw_segments, gather_segments
@@ -31,18 +33,6 @@ class Learner(eqx.Module):
     params: PyTree[Array]
     target: PyTree[Array]
     optimizer: PyTree[Array]
-
-
-class StepParts(eqx.Module):
-    """What a gradient step reports.
-
-    Attributes:
-        parts: Of the loss.
-        grad_norm: Global norm of the gradient before clipping.
-    """
-
-    parts: TDParts
-    grad_norm: Float[Array, ""]
 
 
 def table_of(ring: Ring, state: Filling, config: DQNConfig) -> EpisodeTable:
@@ -119,25 +109,16 @@ def _step(
 ) -> tuple[Learner, StepParts]:
     tokens = sample(ring, table, key, config)
     tokens = eqx.tree_at(lambda t: t.mask, tokens, tokens.mask & (table.total > 0))
-    trained, fixed = eqx.partition(learner.params, eqx.is_inexact_array)
-    target = eqx.combine(learner.target, static)
-    compute = jax.grad(_loss_of_params, has_aux=True)
-    gradient, parts = compute(trained, fixed, static, target, tokens, config)
-    trained, optimizer = gradient_step(optimizer_of(config), trained, gradient, learner.optimizer)
-    params = eqx.combine(trained, fixed)
-    after = Learner(params, polyak(learner.target, params, config.target_decay), optimizer)
-    return after, StepParts(parts, global_norm(gradient))
+    own = partial(_loss, eqx.combine(learner.target, static), tokens, config)
+    params, optimizer, parts = descend(
+        own, learner.params, static, optimizer_of(config), learner.optimizer
+    )
+    return Learner(params, polyak(learner.target, params, config.target_decay), optimizer), parts
 
 
-def _loss_of_params(
-    trained: PyTree,
-    fixed: PyTree,
-    static: PyTree,
-    target: PyTree,
-    tokens: Tokens,
-    config: DQNConfig,
+def _loss(
+    target: QNetwork, tokens: Tokens, config: DQNConfig, network: QNetwork
 ) -> tuple[Float[Array, ""], TDParts]:
-    network = eqx.combine(trained, fixed, static)
     if config.faithful:
         return published_loss(network, target, tokens, config, segments=config.replay == "segment")
     return token_loss(network, target, tokens, config)

@@ -10,10 +10,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from .._tree import tree_where
 from ._config import PPOConfig
+from ._descent import StepParts, descend
 from ._losses import normalize, policy_loss, value_loss
 from ._minibatch import Batch, environment_order, take_environments
 from ._network import ActorCriticNetwork, replay
-from ._optimizer import global_norm, gradient_step, gradient_steps, linear, make_optimizer
+from ._optimizer import gradient_steps, linear, make_optimizer
 from ._rollout import Rollout
 from ._state import AgentState, RolloutState
 from ._targets import gae_advantages
@@ -28,7 +29,6 @@ class LossParts(eqx.Module):
     approx_kl: Float[Array, ""]
     clip_fraction: Float[Array, ""]
     ratio_error: Float[Array, ""]
-    grad_norm: Float[Array, ""] | None = None
 
 
 def advantages(rollout: Rollout, config: PPOConfig) -> Float[Array, "T E"]:
@@ -112,12 +112,12 @@ class Learned(eqx.Module):
 
     Attributes:
         agent: New parameters and optimiser.
-        parts: Of every minibatch's loss, stacked over all epochs.
+        steps: What every minibatch's step reports, stacked over all epochs.
         active: Which of them belong to an epoch that changed something.
     """
 
     agent: AgentState
-    parts: LossParts
+    steps: StepParts
     active: Bool[Array, " steps"]
 
 
@@ -149,13 +149,13 @@ def learn(
     entropy = linear(config.entropy, weight, frames, config.anneal_frames)
     step = partial(_gradient_step, static, config, entropy)
     if config.refresh == "never" and config.target_kl is None:
-        agent, parts = jax.lax.scan(partial(step, batch), agent, order)
-        return Learned(agent, parts, jnp.ones(order.shape[0], bool))
+        agent, steps = jax.lax.scan(partial(step, batch), agent, order)
+        return Learned(agent, steps, jnp.ones(order.shape[0], bool))
     epoch = partial(_epoch, static, config, step, rollout, batch)
     epochs = order.reshape(config.epochs, config.minibatches, -1)
-    (agent, _), (parts, active) = jax.lax.scan(epoch, (agent, jnp.array(True)), epochs)
-    parts = jax.tree.map(lambda x: x.reshape(-1), parts)
-    return Learned(agent, parts, jnp.repeat(active, config.minibatches))
+    (agent, _), (steps, active) = jax.lax.scan(epoch, (agent, jnp.array(True)), epochs)
+    steps = jax.tree.map(lambda x: x.reshape(-1), steps)
+    return Learned(agent, steps, jnp.repeat(active, config.minibatches))
 
 
 def _epoch(
@@ -166,18 +166,18 @@ def _epoch(
     batch: Batch,
     carry: tuple[AgentState, Bool[Array, ""]],
     order: Int[Array, "minibatches n"],
-) -> tuple[tuple[AgentState, Bool[Array, ""]], tuple[LossParts, Bool[Array, ""]]]:
+) -> tuple[tuple[AgentState, Bool[Array, ""]], tuple[StepParts, Bool[Array, ""]]]:
     agent, active = carry
     if config.refresh == "epoch":
         network = eqx.combine(agent.params, static)
         batch = make_batch(refreshed_values(network, rollout), config)
         # The policy that acted is what the ratio is against, whatever was learned since.
-    new, parts = jax.lax.scan(partial(step, batch), agent, order)
+    new, steps = jax.lax.scan(partial(step, batch), agent, order)
     kept = tree_where(active, new, agent)
     going_on = active
     if config.target_kl is not None:
-        going_on = active & (jnp.mean(parts.approx_kl) <= config.target_kl)
-    return (kept, going_on), (parts, active)
+        going_on = active & (jnp.mean(steps.parts.approx_kl) <= config.target_kl)
+    return (kept, going_on), (steps, active)
 
 
 def refreshed_values(network: ActorCriticNetwork, rollout: Rollout) -> Rollout:
@@ -201,24 +201,9 @@ def _gradient_step(
     batch: Batch,
     agent: AgentState,
     indices: Int[Array, " n"],
-) -> tuple[AgentState, LossParts]:
-    trained, fixed = eqx.partition(agent.params, eqx.is_inexact_array)
+) -> tuple[AgentState, StepParts]:
     minibatch = take_environments(batch, indices)
-    compute = jax.grad(_loss_of_params, has_aux=True)
-    gradient, parts = compute(trained, fixed, static, minibatch, config, entropy)
-    parts = eqx.tree_at(
-        lambda p: p.grad_norm, parts, global_norm(gradient), is_leaf=lambda x: x is None
-    )
-    trained, optimizer = gradient_step(optimizer_of(config), trained, gradient, agent.optimizer)
-    return AgentState(eqx.combine(trained, fixed), optimizer, agent.env_params), parts
-
-
-def _loss_of_params(
-    trained: PyTree,
-    fixed: PyTree,
-    static: PyTree,
-    batch: Batch,
-    config: PPOConfig,
-    entropy: Float[Array, ""],
-) -> tuple[Float[Array, ""], LossParts]:
-    return loss(eqx.combine(trained, fixed, static), batch, config, entropy)
+    own = partial(loss, batch=minibatch, config=config, entropy=entropy)
+    transformation = optimizer_of(config)
+    params, optimizer, parts = descend(own, agent.params, static, transformation, agent.optimizer)
+    return AgentState(params, optimizer, agent.env_params), parts

@@ -93,21 +93,22 @@ class PPO(AbstractAlgorithm):
 
 def _metrics(shared: SharedState, sums: EpisodeSums, learned: Learned, batch: Batch) -> Metrics:
     # Epochs after one that went beyond `target_kl` changed nothing, and do not count.
-    parts, active = learned.parts, learned.active
-    means = jax.tree.map(lambda x: jnp.mean(x, where=active), parts)
+    steps, active = learned.steps, learned.active
+    means = jax.tree.map(lambda x: jnp.mean(x, where=active), steps)
+    parts = means.parts
     return Metrics(
         update=shared.update,
         frames=shared.frames,
         episodes=jnp.sum(sums.episodes),
         return_sum=jnp.sum(sums.return_sum),
         length_sum=jnp.sum(sums.length_sum),
-        policy_loss=means.policy_loss,
-        value_loss=means.value_loss,
-        entropy=means.entropy,
+        policy_loss=parts.policy_loss,
+        value_loss=parts.value_loss,
+        entropy=parts.entropy,
         explained_variance=explained_variance(batch.values, batch.targets),
-        approx_kl=means.approx_kl,
-        clip_fraction=means.clip_fraction,
+        approx_kl=parts.approx_kl,
+        clip_fraction=parts.clip_fraction,
         grad_norm=means.grad_norm,
-        active_share=jnp.mean(active.astype(means.entropy.dtype)),
-        first_ratio_error=parts.ratio_error[0],
+        active_share=jnp.mean(active.astype(parts.entropy.dtype)),
+        first_ratio_error=steps.parts.ratio_error[0],
     )

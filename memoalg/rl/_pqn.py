@@ -12,10 +12,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from ._agent import QAgent
 from ._algorithm import AbstractAlgorithm
+from ._descent import StepParts, descend
 from ._losses import explained_variance
 from ._minibatch import environment_order, take_environments
 from ._network import Exploring, QNetwork, replay
-from ._optimizer import global_norm, gradient_step, gradient_steps, linear, make_optimizer
+from ._optimizer import gradient_steps, linear, make_optimizer
 from ._pqn_config import PQNConfig
 from ._rollout import Rollout, collect
 from ._state import AgentState, SharedState, TrainState
@@ -116,21 +117,21 @@ class PQN(AbstractAlgorithm):
         targets = lambda_returns(record, config)
         order = environment_order(learn_key, config.num_envs, config.epochs, config.minibatches)
         step = partial(_gradient_step, self.static, QBatch(record.carry, record, targets), config)
-        agent, parts = jax.lax.scan(step, state.agent, order)
+        agent, steps = jax.lax.scan(step, state.agent, order)
         agent, rollout = self.absorb(agent, rollout)
-        shared, means = self.next_shared(state.shared), jax.tree.map(jnp.mean, parts)
+        shared, means = self.next_shared(state.shared), jax.tree.map(jnp.mean, steps)
         metrics = PQNMetrics(
             update=shared.update,
             frames=shared.frames,
             episodes=jnp.sum(sums.episodes),
             return_sum=jnp.sum(sums.return_sum),
             length_sum=jnp.sum(sums.length_sum),
-            value_loss=means.value_loss,
-            mean_value=means.mean_value,
+            value_loss=means.parts.value_loss,
+            mean_value=means.parts.mean_value,
             explained_variance=explained_variance(record.values[:-1], targets),
             epsilon=self._epsilon(state.shared),
             grad_norm=means.grad_norm,
-            first_value_error=parts.value_error[0],
+            first_value_error=steps.parts.value_error[0],
         )
         return TrainState(shared=shared, agent=agent, rollout=rollout, key=key), metrics
 
@@ -164,7 +165,6 @@ class QLossParts(eqx.Module):
     value_loss: Float[Array, ""]
     mean_value: Float[Array, ""]
     value_error: Float[Array, ""]
-    grad_norm: Float[Array, ""] | None = None
 
 
 def lambda_returns(record: Rollout, config: PQNConfig) -> Float[Array, "T E"]:
@@ -231,19 +231,8 @@ def optimizer_of(config: PQNConfig) -> optax.GradientTransformation:
 
 def _gradient_step(
     static: PyTree, batch: QBatch, config: PQNConfig, agent: AgentState, indices: Int[Array, " n"]
-) -> tuple[AgentState, QLossParts]:
-    trained, fixed = eqx.partition(agent.params, eqx.is_inexact_array)
-    minibatch = take_environments(batch, indices)
-    compute = jax.grad(_loss_of_params, has_aux=True)
-    gradient, parts = compute(trained, fixed, static, minibatch, config)
-    parts = eqx.tree_at(
-        lambda p: p.grad_norm, parts, global_norm(gradient), is_leaf=lambda x: x is None
-    )
-    trained, optimizer = gradient_step(optimizer_of(config), trained, gradient, agent.optimizer)
-    return AgentState(eqx.combine(trained, fixed), optimizer, agent.env_params), parts
-
-
-def _loss_of_params(
-    trained: PyTree, fixed: PyTree, static: PyTree, batch: QBatch, config: PQNConfig
-) -> tuple[Float[Array, ""], QLossParts]:
-    return loss(eqx.combine(trained, fixed, static), batch, config)
+) -> tuple[AgentState, StepParts]:
+    own = partial(loss, batch=take_environments(batch, indices), config=config)
+    transformation = optimizer_of(config)
+    params, optimizer, parts = descend(own, agent.params, static, transformation, agent.optimizer)
+    return AgentState(params, optimizer, agent.env_params), parts

@@ -5,6 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ._distributions import chosen_values
+
 
 class TDParts(eqx.Module):
     """What one batch reports, all scalars, means over the transitions that count.
@@ -49,15 +51,6 @@ def greedy_values(
         5.0
     """
     return chosen_values(target, jnp.argmax(online if double else target, axis=-1))
-
-
-def chosen_values(
-    values: Float[Array, "*shape A"], actions: Int[Array, "*shape"]
-) -> Float[Array, "*shape"]:
-    """The value of one action out of each vector of action values."""
-    # Select and sum instead of take_along_axis: its gradient is a select, not a scatter.
-    chosen = jax.nn.one_hot(actions, values.shape[-1], dtype=bool)
-    return jnp.sum(jnp.where(chosen, values, 0.0), axis=-1)
 
 
 def next_token(values: Float[Array, "T *batch"]) -> Float[Array, "T *batch"]:
