@@ -41,5 +41,4 @@ class Linear(eqx.Module):
         self.bias = jnp.zeros(out_size) if use_bias else None
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:
-        product = dense_product(x, self.weight)
-        return product if self.bias is None else product + self.bias
+        return dense_product(x, self.weight, self.bias)

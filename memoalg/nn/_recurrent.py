@@ -160,21 +160,14 @@ class AbstractRecurrent(AbstractLayer):
         model, carry, projected = jax.lax.stop_gradient((self, carry, projected))
         initial = model.initial_state()
 
-        def body(before: State, now: tuple) -> tuple[State, tuple[State, Parts]]:
+        def body(before: State, now: tuple) -> tuple[State, tuple[State, State, Parts]]:
             reset, inputs = now
             entering = before if reset is None else tree_where(reset, initial, before)
             after, parts = model._advance(entering, *inputs)
-            return after, (after, parts)
+            # Written down here: shifting the states afterwards is another pass over them.
+            return after, (after, entering, parts)
 
-        _, (states, parts) = jax.lax.scan(body, carry, (start, projected))
-
-        def shifted(first: Array, states: Array, initial: Array) -> Array:
-            entering = jnp.concatenate([first[None], states[:-1]])
-            if start is None:
-                return entering
-            return jnp.where(start[:, None], jnp.broadcast_to(initial, states.shape), entering)
-
-        return states, jax.tree.map(shifted, carry, states, initial), parts
+        return jax.lax.scan(body, carry, (start, projected))[1]
 
     def _attach(
         self, states: States, entering: States, parts: Parts, moving: tuple, start: Array | None
@@ -222,18 +215,20 @@ def _adjoint(
         _, pull = jax.vjp(activate, state, gates, rest, own)
         before_bar, gates_bar, rest_bar, own_bar = pull(_sum(after_bar, state_bar))
         (first, *others), structure = jax.tree.flatten(before_bar)
-        first = first + jnp.concatenate([*gates_bar, *rest_bar]) @ weight
+        recurred_bar = jnp.concatenate([*gates_bar, *rest_bar])
+        first = first + recurred_bar @ weight
         before_bar = jax.tree.unflatten(structure, [first, *others])
         if reset is not None:
             zeros = jax.tree.map(jnp.zeros_like, before_bar)
             initial_bar = _sum(initial_bar, tree_where(reset, before_bar, zeros))
             before_bar = tree_where(reset, zeros, before_bar)
-        return (before_bar, initial_bar), (gates_bar, rest_bar, own_bar)
+        return (before_bar, initial_bar), (recurred_bar, own_bar)
 
     zeros = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), entering)
     steps = (start, states_bar, entering, parts, own)
-    bars, (gates_bar, rest_bar, own_bar) = jax.lax.scan(body, (zeros, zeros), steps, reverse=True)
-    recurred_bar = jnp.concatenate([*gates_bar, *rest_bar], axis=-1)
+    bars, (recurred_bar, own_bar) = jax.lax.scan(body, (zeros, zeros), steps, reverse=True)
+    size = weight.shape[1]
+    gates_bar = tuple(recurred_bar[:, size * i : size * (i + 1)] for i in range(len(parts[0])))
     return recurred_bar, (gates_bar, own_bar), *bars
 
 

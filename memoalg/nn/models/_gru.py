@@ -60,9 +60,8 @@ class GRU(AbstractRecurrent):
 
     def recur(self, state: Float[Array, "*time state"]) -> Float[Array, "*time gates"]:
         none = jnp.zeros(2 * self.out_size, self.candidate_bias.dtype)
-        product = dense_product(state, self.recurrent)
         bias = jnp.concatenate([none, self.candidate_bias])
-        return product + jnp.broadcast_to(bias, product.shape)
+        return dense_product(state, self.recurrent, bias)
 
     def activate(
         self,
