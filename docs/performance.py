@@ -31,6 +31,7 @@ SECTIONS = {
     "chunked": ("Outer-product memories on a CPU", "python benchmarks/chunked.py"),
     "layers": ("Whole layers on a CPU", "python benchmarks/layers.py"),
     "models": ("Models beside memax's", "python benchmarks/models.py"),
+    "training": ("Training beside a plain hand-written loop", "python benchmarks/training.py"),
     "windows": ("Windows", "python benchmarks/windows.py"),
     "newton": ("Recurrent cells", "python benchmarks/newton.py"),
     "environments": ("Environments on a CPU", "python benchmarks/environments.py"),

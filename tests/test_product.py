@@ -57,9 +57,9 @@ TRANSFORMED = {
     "gradient of the bias alone": lambda p: jax.grad(
         lambda b: jnp.sum(jax.vmap(lambda x: p(x, W[0], b))(X) ** 2)
     )(B[0]),
-    "vmap gradient with bias": lambda p: jax.vmap(
-        jax.grad(lambda a: jnp.sum(p(*a) ** 2)), (0,)
-    )((X, W, B)),
+    "vmap gradient with bias": lambda p: jax.vmap(jax.grad(lambda a: jnp.sum(p(*a) ** 2)), (0,))(
+        (X, W, B)
+    ),
     "hessian of the bias": lambda p: jax.hessian(lambda b: jnp.sum(p(X[0], W[0], b) ** 3))(B[0]),
     "scan": lambda p: jax.grad(
         lambda w: jnp.sum(jax.lax.scan(lambda h, x: (p(x + h[:3], w), h), p(X[0, 0], w), X[0])[1])

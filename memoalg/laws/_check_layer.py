@@ -19,7 +19,7 @@ from ._inputs import draw_inputs, example_input
 from ._judge import judge
 from ._law import Law, meaning, statement
 from ._memoroid import LAYER, METHODS
-from ._program import OPTIONS
+from ._options import compiler_options
 from ._report import LawError, Report, text
 from ._widen import widened, widened_values
 
@@ -95,7 +95,7 @@ class _Runner:
     def __init__(self, laws: dict[str, Law], layer: AbstractLayer):
         self.laws = laws
         self.static = eqx.partition(layer, eqx.is_array)[1]
-        self._compiled = jax.jit(self._sides, static_argnums=0, compiler_options=OPTIONS)
+        self._compiled = jax.jit(self._sides, static_argnums=0, compiler_options=compiler_options())
 
     def _sides(self, static: Any, arrays: Any, xs: Any, start: Any) -> dict:
         layer = eqx.combine(arrays, static)

@@ -1,5 +1,8 @@
 """How generators of the matrix-valued and discrete monoids are drawn: under the conditions they obey."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +24,7 @@ from ..algebra._hidden_markov import HiddenMarkov
 from ..algebra._markov import Markov
 from ..algebra._sphere import Sphere
 from ._draw import Source, draw
+from ._options import compiler_options
 
 
 @draw.register
@@ -160,8 +164,14 @@ def _(monoid: Kalman, source: Source) -> tuple[np.ndarray, ...]:
         np.eye(m) * source.rng.uniform(0.5, 2.0, (source.count, 1, 1)),
         source.real((m,), wide),
     )
-    steps = jax.jit(jax.vmap(kalman_element))(*(part.astype(monoid.dtype) for part in model))
+    steps = _kalman_elements()(*(part.astype(monoid.dtype) for part in model))
     return tuple(np.asarray(part) for part in steps)
+
+
+@functools.cache
+def _kalman_elements() -> Callable:
+    """Compiled once for all draws of as many rows."""
+    return jax.jit(jax.vmap(kalman_element), compiler_options=compiler_options())
 
 
 def _bounded(rows: np.ndarray, limit: float) -> np.ndarray:

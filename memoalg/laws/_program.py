@@ -13,13 +13,11 @@ from .._tree import first_difference, shape_of, tree_where
 from ..algebra import AbstractMonoid, AbstractSemigroup, Resettable, has_embedding, has_identity
 from ._draft import Draft, Factors, used_parameters
 from ._law import parameters
+from ._options import compiler_options
 from ._share import sharing
 from ._site import ELEMENTS, RAW_LAWS, STATE_LAWS, Site
 from ._unexpanded import Unexpanded
 from ._widen import is_oracle_for, is_wide, widened, widened_values
-
-# Laws are small and run once: optimising them costs more than it saves.
-OPTIONS = {"xla_backend_optimization_level": 0}
 
 Equal = Callable[[Any, Any], Any]
 Sides = dict[str, tuple[Any, Any]]
@@ -43,7 +41,7 @@ class Program:
         of: AbstractSemigroup | None = None,
     ):
         self.sites, self.given, self.equal, self.of = sites, given, equal, of
-        self._compiled = jax.jit(self._run, compiler_options=OPTIONS)
+        self._compiled = jax.jit(self._run, compiler_options=compiler_options())
 
     def run(self, drafts: list[Draft]) -> list[tuple[dict, Sides]]:
         """Per site: the values of its parameters and the sides of its laws, as numpy arrays."""
@@ -91,10 +89,10 @@ class Oracle:
         self.program = program
         with jax.enable_x64(True):
             self.sites = [_wide_site(site) for site in program.sites]
-            self._compiled = [
-                None if site is None else jax.jit(self._sides_of(site), compiler_options=OPTIONS)
-                for site in self.sites
-            ]
+            self._compiled = [None if site is None else self._jitted(site) for site in self.sites]
+
+    def _jitted(self, site: Site) -> Callable[[dict], Sides]:
+        return jax.jit(self._sides_of(site), compiler_options=compiler_options())
 
     def _sides_of(self, site: Site) -> Callable[[dict], Sides]:
         def run(values: dict) -> Sides:

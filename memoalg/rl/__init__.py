@@ -71,7 +71,12 @@ from ._q_losses import greedy_values as greedy_values
 from ._q_losses import q_loss as q_loss
 from ._result import FitResult as FitResult
 from ._result import Member as Member
+from ._ring import Filling as Filling
 from ._ring import Ring as Ring
+from ._ring import empty_ring as empty_ring
+from ._ring import filling as filling
+from ._ring import ring_rows as ring_rows
+from ._ring import write_ring as write_ring
 from ._rollout import Rollout as Rollout
 from ._rollout import collect as collect
 from ._scores import Scores as Scores
@@ -109,6 +114,7 @@ from ._tape import gather_tape as gather_tape
 from ._targets import gae_advantages as gae_advantages
 from ._targets import lambda_targets as lambda_targets
 from ._token_loss import token_loss as token_loss
+from ._tokens import EpisodeTable as EpisodeTable
 from ._tokens import Tokens as Tokens
 from ._tokens import episode_table as episode_table
 from ._torso import Torso as Torso

@@ -19,7 +19,7 @@ from ._dqn_config import DQNConfig
 from ._dqn_learn import Learner, learn, no_steps, optimizer_of, table_of
 from ._network import Exploring
 from ._optimizer import linear
-from ._ring import Ring, empty_ring, filling, ring_rows, write
+from ._ring import Ring, empty_ring, filling, ring_rows, write_ring
 from ._rollout import collect, init_rollout
 from ._state import SharedState, TrainState
 from ._tokens import EpisodeTable
@@ -146,7 +146,7 @@ class DQN(AbstractAlgorithm):
         rows = ring_rows(record, state.rollout.episode_length)
         shared = self.next_shared(state.shared)
         sizes = config.num_steps, config.lane_capacity
-        ring = write(agent.replay, rows, filling(state.shared.update, *sizes).head)
+        ring = write_ring(agent.replay, rows, filling(state.shared.update, *sizes).head)
         table = table_of(ring, filling(shared.update, *sizes), config)
         learner = Learner(agent.params, agent.target, agent.optimizer)
         # The counter is shared by all seeds: under a vmap over them this stays a branch.

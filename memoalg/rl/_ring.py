@@ -122,7 +122,7 @@ def empty_ring(rows: PyTree[jax.ShapeDtypeStruct], capacity: int) -> Ring:
     return jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape[1:]), x.dtype), rows)
 
 
-def write(ring: Ring, rows: Ring, head: Int[Array, ""]) -> Ring:
+def write_ring(ring: Ring, rows: Ring, head: Int[Array, ""]) -> Ring:
     """The ring with `rows` written from row `head` on, over whatever was there.
 
     Args:

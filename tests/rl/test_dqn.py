@@ -16,7 +16,7 @@ from memoalg.rl._dqn import DQN
 from memoalg.rl._dqn_config import DQNConfig
 from memoalg.rl._dqn_learn import polyak, sample, table_of
 from memoalg.rl._network import Exploring
-from memoalg.rl._ring import empty_ring, filling, ring_rows, write
+from memoalg.rl._ring import empty_ring, filling, ring_rows, write_ring
 from memoalg.rl._rollout import collect, init_rollout
 from memoalg.rl._token_loss import token_loss
 from tests.rl.worlds import Echo, Ticker, counter
@@ -211,7 +211,7 @@ def known_batch(acted, rows_of=ring_rows, **changes):
         def put(carry, one):
             ring, writes = carry
             head = filling(writes, config.num_steps, capacity).head
-            return (write(ring, one, head), writes + 1), None
+            return (write_ring(ring, one, head), writes + 1), None
 
         (ring, writes), _ = jax.lax.scan(put, (empty, jnp.zeros((), jnp.int32)), rows)
         state = filling(writes, config.num_steps, capacity)

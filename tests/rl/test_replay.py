@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memoalg.rl import _ring, _tokens
-from memoalg.rl._ring import Ring, empty_ring, episode_steps, filling, write
+from memoalg.rl._ring import Ring, empty_ring, episode_steps, filling, write_ring
 from memoalg.rl._segments import draw_segments, gather_segments
 from memoalg.rl._tape import draw_tape, gather_published_tape, gather_tape
 from memoalg.rl._tokens import draw, episode_table, locate
@@ -86,7 +86,7 @@ def programs(num_envs, num_steps, capacity):
 
     @jax.jit
     def put(ring, rows, writes):
-        ring = write(ring, rows, _ring.filling(writes, num_steps, capacity).head)
+        ring = write_ring(ring, rows, _ring.filling(writes, num_steps, capacity).head)
         state = filling(writes + 1, num_steps, capacity)
         table = episode_table(ring, state)
         number = jnp.arange(capacity * num_envs, dtype=jnp.int32)
