@@ -16,12 +16,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 # Compiling is what the suite's time goes into: half of it where LLVM does not optimise and XLA emits
 # loops the plain way. Processes that tests start inherit it: their numbers are compared bit for bit.
-FLAGS = (
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
     "--xla_cpu_use_fusion_emitters=false",
 )
-os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
 
 import hypothesis
 import jax

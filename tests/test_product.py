@@ -83,7 +83,8 @@ def test_the_weight_gradient_of_a_batch_of_sequences_is_one_plain_product():
     products = re.findall(r"stablehlo.dot_general.*: \((.*)\) ->", text)
     assert len(products) == 2
     shapes = re.findall(r"tensor<([\dx]*)xf32>", " ".join(products))
-    assert len(shapes) == 4 and all(shape.count("x") == 1 for shape in shapes)
+    assert len(shapes) == 4
+    assert all(shape.count("x") == 1 for shape in shapes)
 
 
 def test_the_mapped_axis_stays_where_it_is():
