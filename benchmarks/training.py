@@ -93,7 +93,7 @@ def memoalg_program(loop: str, setting: Setting, steps: int) -> Program:
         algorithm = ma.rl.PPO(env, params, agent, ma.rl.PPOConfig(**sizes))
     else:
         agent = ma.rl.QAgent(memory=memory, width=setting.width)
-        algorithm = ma.rl.PQN(env, params, agent, ma.rl.PQNConfig(**sizes))
+        algorithm = ma.rl.PQN(env, params, agent, ma.rl.PQNConfig(**sizes, minibatches=4))
 
     def update(state):
         return algorithm.update(state)

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from .._tree import split_inexact, tree_where
 from ..algebra import AbstractMonoid, Resettable
 from ..scans import AbstractMethod
-from ._containment import CONTAINMENT
+from ._containment import SELECTED
 from ._law import Law, Sides
 from ._poison import total
 from ._scan import LOOP, TREE, expanded, joined, rows, states
@@ -103,7 +103,7 @@ RESETTABLE: dict[str, Law] = {"reset_cases": reset_cases}
 BITWISE = (
     "reset_containment",
     "reset_gradient_zero",
-    *CONTAINMENT,
+    *SELECTED,
 )
 """Laws whose sides are computed by the same program: they are compared bit for bit.
 

@@ -79,6 +79,7 @@ from ._ring import ring_rows as ring_rows
 from ._ring import write_ring as write_ring
 from ._rollout import Rollout as Rollout
 from ._rollout import collect as collect
+from ._rollout import init_rollout as init_rollout
 from ._scores import Scores as Scores
 from ._scores import read_scores as read_scores
 from ._seeds import Algorithm as Algorithm

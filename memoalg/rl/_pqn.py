@@ -72,7 +72,7 @@ class PQN(AbstractAlgorithm):
         >>> import jax
         >>> import memoalg as ma
         >>> env, params = ma.envs.make("popgym/RepeatPreviousEasy")
-        >>> config = ma.rl.PQNConfig(num_envs=4, num_steps=8)
+        >>> config = ma.rl.PQNConfig(num_envs=4, num_steps=8, minibatches=2)
         >>> algo = ma.rl.PQN(env, params, ma.rl.QAgent("gru", width=8), config)
         >>> state, metrics = jax.jit(algo.train, static_argnums=1)(jax.random.key(0), 64)
         >>> int(state.shared.update), metrics.epsilon.shape

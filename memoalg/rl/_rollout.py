@@ -71,7 +71,18 @@ class EpisodeSums(eqx.Module):
 def init_rollout(
     network: AbstractNetwork, env: Any, params: Any, num_envs: int, key: PRNGKeyArray
 ) -> RolloutState:
-    """Reset all environments; memories are fresh and every start flag is up."""
+    """Reset all environments; memories are fresh and every start flag is up.
+
+    Args:
+        network: Its memory's first carry is what each environment gets.
+        env: Auto-resetting environment with a flat observation.
+        params: Its parameters.
+        num_envs: `E`.
+        key: Random key.
+
+    Returns:
+        What `collect` goes on from.
+    """
     keys = jax.random.split(key, num_envs)
     observation, env_state = jax.vmap(env.reset, in_axes=(0, None))(keys, params)
     return RolloutState(

@@ -14,6 +14,8 @@ from tests.rl.worlds import Counter, Echo, Ticker
 
 CONFIG = ma.rl.PPOConfig(num_envs=4, num_steps=8, minibatches=2, epochs=2, learning_rate=1e-3)
 AGENT = ma.rl.ActorCritic("gru", width=8)
+# What is compared bit for bit, with the emitters that the suite goes without for speed.
+AS_USERS_COMPILE = {"xla_cpu_use_fusion_emitters": True}
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +25,12 @@ def algo():
 
 @pytest.fixture(scope="module")
 def update(algo):
-    return jax.jit(algo.update)
+    return jax.jit(algo.update, compiler_options=AS_USERS_COMPILE)
 
 
 @pytest.fixture(scope="module")
 def begun(algo):
-    return jax.jit(algo.init)(jax.random.key(0))
+    return jax.jit(algo.init, compiler_options=AS_USERS_COMPILE)(jax.random.key(0))
 
 
 def after(update, state, updates):
@@ -63,7 +65,8 @@ def test_a_state_is_arrays_of_fixed_type(algo, begun):
 
 
 def test_train_is_the_loop_of_updates_bit_for_bit(algo, update, begun):
-    state, metrics = jax.jit(algo.train, static_argnums=1)(jax.random.key(0), 4 * 32 - 5)
+    train = jax.jit(algo.train, static_argnums=1, compiler_options=AS_USERS_COMPILE)
+    state, metrics = train(jax.random.key(0), 4 * 32 - 5)
     loop_state, loop_metrics = after(update, begun, 4)
     assert_equal(state, loop_state)
     assert_equal(metrics, loop_metrics)
@@ -181,7 +184,10 @@ def continuous():
 def test_continuous_actions_are_clipped_for_the_environment_alone(continuous):
     state = jax.jit(continuous.init)(jax.random.key(0))
     network = continuous.network(state.agent)
-    run = jax.jit(lambda s, k: collect(network, continuous.env, None, s, k, 15))
+    run = jax.jit(
+        lambda s, k: collect(network, continuous.env, None, s, k, 15),
+        compiler_options=AS_USERS_COMPILE,
+    )
     _, record, _ = run(state.rollout, jax.random.key(1))
     assert (record.actions > 0.75).any()
     assert (record.actions < -0.5).any()

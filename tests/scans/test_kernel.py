@@ -34,7 +34,8 @@ F32 = jnp.dtype("float32")
 
 def jitted(function) -> Any:
     """Compiled without the fused multiply-adds that round differently from program to program."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+    options = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": True}
+    return jax.jit(function, compiler_options=options)
 
 
 def weighed(tree):
