@@ -2,9 +2,10 @@
 
     python benchmarks/learning.py [dqn easy chain medium] [--out runs/more]
 
-dqn: DQN with tape-based batching and FFM on RepeatFirstEasy. easy: PPO with an LRU on RepeatPreviousEasy,
-400 thousand steps. chain: PPO and PQN with four memories on MemoryChain, length 64. medium: PPO with an LRU on RepeatPreviousMedium, 5 million steps. Three seeds
-each; greedy evaluation over 100 complete episodes a seed.
+dqn: DQN with tape-based batching and FFM on RepeatFirstEasy. easy: PPO with an LRU on
+RepeatPreviousEasy, 400 thousand steps. chain: PPO and PQN with four memories on MemoryChain, length 64.
+medium: PPO with an LRU on RepeatPreviousMedium, 5 million steps. Three seeds each; greedy evaluation
+over 100 complete episodes a seed.
 """
 
 import argparse

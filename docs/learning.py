@@ -16,12 +16,12 @@ RESULTS = Path(__file__).parent / "assets/learning"
 
 HEAD = """# What learns
 
-Greedy returns after training with **default hyper-parameters**, all complete episodes, beside what random actions and the
-optimum get. Each task has one table and the curves of the same runs; the line of a method is the mean of its seeds, and the
-range is that of the seeds' means. What does not learn stands here too: defaults are not tuned for a task.
+Greedy returns after training with **default hyper-parameters**, over complete episodes, beside what
+random actions and the optimum get. A cell is the mean over the seeds, and the range of the seeds' means.
+What does not learn stands here too: nothing was tuned for a task.
 
-`memoalg study benchmarks/studies/learning.toml`: {frames:,} frames a seed, {seeds} seeds. Agents see their last action and
-whether an episode begins, as POPGym's own baselines do.
+`memoalg study benchmarks/studies/learning.toml`: {frames:,} frames a seed, {seeds} seeds. Agents see
+their last action and whether an episode begins, as POPGym's own baselines do.
 """
 
 MORE = """## Longer and other runs

@@ -1,26 +1,12 @@
 """How every test runs: on the CPU, with jax's strict modes on, annotations of the library enforced.
 
-The environment is prepared before anything imports jax. `JAX_PLATFORMS` may be set from outside to
-run the suite on another device. The annotations of `memoalg` are enforced by jaxtyping's import
-hook (`addopts` in `pyproject.toml`); a test of what a *user* is told, who has no such hook, asks
-for the fixture `without_hook`.
+The environment of the processes is prepared in the root's `conftest.py`. The annotations of `memoalg`
+are enforced by jaxtyping's import hook (`addopts` in `pyproject.toml`); a test of what a *user* is told,
+who has no such hook, asks for the fixture `without_hook`.
 """
 
 import gc
-import os
 import resource
-
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# gymnasium and popgym may import pygame and matplotlib: neither needs a screen.
-os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-# Compiling is what the suite's time goes into: half of it where LLVM does not optimise and XLA emits
-# loops the plain way. Processes that tests start inherit it: their numbers are compared bit for bit.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false",
-)
 
 import hypothesis
 import jax
@@ -49,7 +35,7 @@ def without_hook():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-LARGE = 2_000_000_000  # bytes
+LARGE = 4_000_000_000  # bytes
 
 
 def resident() -> int:

@@ -109,6 +109,6 @@ def test_the_pages_of_the_models_are_what_their_program_writes():
     assert [name for name in found if f"models/{name}" not in navigation] == []
 
 
-@pytest.mark.parametrize("page", ["gallery", "performance"])
+@pytest.mark.parametrize("page", ["gallery", "performance", "learning"])
 def test_a_page_is_what_its_program_prints(page):
     assert run(ROOT, "-m", f"docs.{page}") == (ROOT / f"docs/{page}.md").read_text()
