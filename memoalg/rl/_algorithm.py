@@ -22,6 +22,9 @@ from ._state import Evaluation, RolloutState, SharedState, TrainState
 
 Own = TypeVar("Own", bound="AbstractAlgorithm")
 
+# Folding in a small number gives a key that `split` gave already.
+_AGENT_STREAM = 0x61676E
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AbstractAlgorithm(ABC):
@@ -100,7 +103,7 @@ class AbstractAlgorithm(ABC):
         # call: the arrays are put into the one structure that this object knows.
         like = jtu.tree_structure(eqx.filter(self.template, _is_struct))
         params = jtu.tree_unflatten(like, jtu.tree_leaves(drawn))
-        agent = self.init_agent(params, jax.random.fold_in(network_key, 1))
+        agent = self.init_agent(params, jax.random.fold_in(network_key, _AGENT_STREAM))
         network, env_params = self.network(agent), self.env_params(agent)
         rollout = init_rollout(network, self.env, env_params, self.config.num_envs, reset_key)
         # What resetting gathered counts, as everything the agent sees does.
@@ -146,8 +149,8 @@ class AbstractAlgorithm(ABC):
             key: Random key of the evaluation's own.
             episodes: How many.
             greedy: Take the likeliest action; otherwise sample as in training.
-            max_steps: An episode that has not ended by then is reported as not complete. A bound
-                far above the true length costs nothing: the loop idles once all have ended.
+            max_steps: An episode that has not ended by then is reported as not complete. The loop
+                idles once all have ended; several members under one `vmap` run to the bound.
 
         Returns:
             Return, length and completeness of each episode.

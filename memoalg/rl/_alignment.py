@@ -1,6 +1,7 @@
 """Does the memory forget where an episode begins, wherever the network is run?"""
 
 import dataclasses
+import math
 from typing import Any
 
 import equinox as eqx
@@ -18,6 +19,7 @@ from ._dense import Dense
 from ._dqn import DQN
 from ._torso import Torso
 
+LIMITS = 0x6C696D69  # the stream of the episodes' limits; small numbers are what `split` gives
 ALARM = 1e12
 """What the memory says where its count is not the age that it was shown."""
 
@@ -25,9 +27,12 @@ ALARM = 1e12
 class Aged(AbstractWrapper[Wrapped, Any]):
     """Shows how many steps the episode has had, and nothing else; truncates it early.
 
+    Each episode has a limit of its own: environments in step with each other would hide a carry of
+    the wrong one, and rollouts that all begin with an episode a carry of the wrong moment.
+
     Args:
         env: What is wrapped; its rewards and ends stay.
-        limit: Steps after which an episode is truncated, so that some end within a rollout.
+        limit: The most steps of an episode; each is truncated after 2 to `limit` of them.
     """
 
     env: Any
@@ -41,21 +46,26 @@ class Aged(AbstractWrapper[Wrapped, Any]):
 
     def reset(self, key: PRNGKeyArray, params: Any) -> tuple[Array, Wrapped]:
         _, inner = self.env.reset(key, params)
-        return jnp.zeros(1), Wrapped(inner, jnp.zeros((), jnp.int32))
+        return jnp.zeros(1), Wrapped(inner, self._begun(key))
 
     def restart(
         self, key: PRNGKeyArray, state: Wrapped, over: Bool[Array, ""], params: Any
     ) -> tuple[Array, Wrapped]:
         _, inner = self.env.restart(key, state.inner, over, params)
-        return jnp.zeros(1), Wrapped(inner, jnp.zeros((), jnp.int32))
+        return jnp.zeros(1), Wrapped(inner, self._begun(key))
+
+    def _begun(self, key: PRNGKeyArray) -> tuple[Array, Array]:
+        """(age, after how many steps it is cut) of an episode that begins."""
+        own = jax.random.fold_in(key, LIMITS)
+        return jnp.zeros((), jnp.int32), jax.random.randint(own, (), 2, self.limit + 1, jnp.int32)
 
     def transition(self, key: PRNGKeyArray, state: Wrapped, action: PyTree, params: Any) -> Any:
         _, inner, reward, terminated, truncated = self.env.transition(
             key, state.inner, action, params
         )
-        age = state.own + 1
+        age, limit = state.own[0] + 1, state.own[1]
         shown = age.astype(float)[None]
-        return shown, Wrapped(inner, age), reward, terminated, truncated | (age >= self.limit)
+        return shown, Wrapped(inner, (age, limit)), reward, terminated, truncated | (age >= limit)
 
 
 class Counting(nn.AbstractLayer):
@@ -103,7 +113,7 @@ def with_counting(algo: AbstractAlgorithm, steps: int) -> Any:
 
     Args:
         algo: Of the library, or with an agent that has a `memory` and builds a `Torso`.
-        steps: Of a rollout; episodes are cut at a third of it.
+        steps: Of a rollout; episodes are cut after at most half of it.
 
     Returns:
         The algorithm; None where the agent's recipe has no field `memory`.
@@ -114,7 +124,7 @@ def with_counting(algo: AbstractAlgorithm, steps: int) -> Any:
     # A layer norm would make a whisper of the alarm.
     plain = {"memory": counting} | ({"normalise": False} if "normalise" in fields else {})
     agent = dataclasses.replace(algo.agent, **plain)
-    env = Aged(algo.env, max(2, steps // 3))
+    env = Aged(algo.env, max(4, steps // 2))
     return learning_at_once(dataclasses.replace(algo, env=env, agent=agent))
 
 
@@ -144,7 +154,7 @@ def alignment_error(algo: Any, key: PRNGKeyArray, updates: int) -> float:
         updates: How many.
 
     Returns:
-        About 0, or about 1 and more; infinite where a loss is not finite.
+        About 0, or about 1 and more; infinite where a loss is not finite, NaN where there is none.
     """
 
     def run(key: PRNGKeyArray) -> Any:
@@ -182,10 +192,11 @@ def _one(dense: Dense) -> Dense:
 
 
 def largest(metrics: Any, words: tuple[str, ...]) -> float:
-    """The largest absolute value among metrics whose name has one of the words; NaN is infinite."""
-    found = 0.0
-    for path, leaf in jtu.tree_flatten_with_path(metrics)[0]:
-        if any(word in jtu.keystr(path) for word in words):
-            size = jnp.max(jnp.abs(leaf))
-            found = max(found, float(jnp.where(jnp.isfinite(size), size, jnp.inf)))
-    return found
+    """The largest absolute value among metrics whose name has one of the words: infinite where one
+    is not finite, NaN where no name has."""
+    sizes = [
+        float(jnp.max(jnp.abs(jnp.where(jnp.isfinite(leaf), leaf, jnp.inf))))
+        for path, leaf in jtu.tree_flatten_with_path(metrics)[0]
+        if any(word in jtu.keystr(path) for word in words)
+    ]
+    return max(sizes, default=math.nan)

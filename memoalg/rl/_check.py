@@ -89,8 +89,9 @@ def check(
       first gradient step the policy, or the values, are those that acted.
 
     Args:
-        algo: With one's own memory, environment or both. An agent of one's own that has no field
-            `memory` is not asked for `alignment`.
+        algo: With one's own memory, environment or both. A probe that has nothing to look at shows
+            `-`: `alignment` where the agent has no field `memory` or no metric is named like a
+            loss, the first gradient step where no metric's name begins with `first_`.
         key: Random key.
         updates: How many to run; the first begins with fresh memories, so at least 2.
         tolerance: What `step`, `replay` and `learning` allow for rounding.
@@ -194,9 +195,10 @@ def _network_probes(
 
 
 def _errors_of_fresh(algo: AbstractAlgorithm, key: PRNGKeyArray, steps: int) -> NetworkErrors:
-    state = loud(algo.init(key))
+    init_key, play_key = jax.random.split(key)
+    state = loud(algo.init(init_key))
     network, params = algo.actor(state.agent, state.shared), algo.env_params(state.agent)
-    return network_errors(network, algo.env, params, jax.random.fold_in(key, 1), steps)
+    return network_errors(network, algo.env, params, play_key, steps)
 
 
 def loud(state: TrainState) -> TrainState:
@@ -240,7 +242,7 @@ def _learning_probe(
 ) -> tuple[Probe, Any]:
     state, metrics = eqx.filter_jit(_learned)(learning_at_once(algo), key, updates)
     whole = all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in _real(state.agent))
-    finite = whole and largest(metrics, ("loss", "norm")) < float("inf")
+    finite = whole and largest(metrics, ("loss", "norm")) != float("inf")
     first = largest(metrics, ("first_",))
     probe = Probe(
         "learning",

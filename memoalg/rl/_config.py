@@ -28,7 +28,8 @@ class PPOConfig(eqx.Module):
         learning_rate: Adam's step size.
         learning_rate_end: What it falls to, linearly over `anneal_frames`.
         anneal_frames: Environment steps over which learning rate and entropy weight go to their
-            ends; None keeps them constant.
+            ends; None keeps them constant. The learning rate counts gradient steps: epochs that
+            `target_kl` skips do not lower it.
         adam_eps: Adam's epsilon.
         max_grad_norm: Gradients are scaled down to this global norm.
         discount: Per step, in [0, 1].

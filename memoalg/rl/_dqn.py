@@ -94,7 +94,8 @@ class DQN(AbstractAlgorithm):
 
     Raises:
         TypeError: `agent` or `config` is something else, or the actions are continuous.
-        ValueError: By `init`: a lane of the ring is shorter than the environment's time limit.
+        ValueError: By `init`: a lane of the ring, or a tape, is shorter than the time limit of the
+            environment, where a `TimeLimit` or a parameter `max_steps` tells it.
 
     Example:
         >>> import jax
@@ -217,7 +218,7 @@ class DQN(AbstractAlgorithm):
 
 
 def check_lane(env: Any, params: Any, config: DQNConfig) -> None:
-    """Refuses a ring whose lanes cannot hold an episode that goes on to its time limit."""
+    """Refuses lanes and tapes that cannot hold an episode that goes on to its time limit."""
     limit, lane = time_limit(env, params), config.lane_capacity
     if limit is not None and limit > lane:
         blocks = -(-limit // config.num_steps)
@@ -226,6 +227,12 @@ def check_lane(env: Any, params: Any, config: DQNConfig) -> None:
             f"holds capacity / num_envs = {lane}, and only whole episodes are learned from; write "
             f"a capacity of at least {blocks * config.frames_per_update}, better several times "
             "that, or fewer environments."
+        )
+    if limit is not None and config.replay == "tape" and limit >= config.batch_size:
+        raise ValueError(
+            f"DQN: an episode may have {limit} steps, but a tape of batch_size={config.batch_size} "
+            f"tokens cuts it, and its end would never be learned; write a batch_size of at least "
+            f"{limit + 1}, better several times that, or replay='segment'."
         )
 
 

@@ -26,8 +26,9 @@ class DQNConfig(eqx.Module):
         warmup_frames: Environment steps before learning begins.
         replay: `"tape"`: whole episodes one after the other. `"segment"`: parts of episodes side by
             side, padded with zeros.
-        batch_size: Tokens of a tape; of segments, transitions with padding:
-            `batch_size // segment_length` rows.
+        batch_size: Tokens of a tape, several times those of an episode: a tape begins with whole
+            episodes and cuts the last one, so the ends of episodes that are longer would never be
+            learned. Of segments, transitions with padding: `batch_size // segment_length` rows.
         segment_length: Most transitions of a segment.
         carry: What a segment's first token is met with: a `"zero"`, that is fresh, memory, or the
             one `"stored"` when it was acted on, by older parameters; the ring then keeps a memory
@@ -39,7 +40,8 @@ class DQNConfig(eqx.Module):
         learning_rate: Adam's step size.
         rate_warmup: Gradient steps over which it rises linearly to that.
         learning_rate_end: What it falls to, linearly over `anneal_frames`.
-        anneal_frames: Environment steps over which it falls; None keeps it constant.
+        anneal_frames: Environment steps over which it falls, from the first gradient step on; None
+            keeps it constant.
         adam_eps: Adam's epsilon.
         max_grad_norm: Gradients are scaled down to this global norm.
         discount: Per step, in [0, 1].

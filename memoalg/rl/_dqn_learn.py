@@ -46,7 +46,9 @@ def sample(ring: Ring, table: EpisodeTable, key: PRNGKeyArray, config: DQNConfig
     size, num_envs = config.batch_size, config.num_envs
     if config.replay == "tape":
         gather = gather_published_tape if config.faithful else gather_tape
-        return gather(ring, draw_tape(table, key, size, num_envs), size)
+        # Without closing tokens it takes twice as many of the shortest episodes to fill a tape.
+        room = 2 * size if config.faithful else size
+        return gather(ring, draw_tape(table, key, room, num_envs), size)
     length = config.segment_length
     segments = draw_segments(table, key, size // length, num_envs)
     return gather_segments(

@@ -19,7 +19,7 @@ def complete_values(evaluation: Evaluation, name: str) -> list[np.ndarray]:
 def evaluation_rows(
     evaluation: Evaluation, update: int, steps: int, labels: Sequence[Mapping[str, Any]]
 ) -> list[Row]:
-    """Rows of `evaluation.jsonl`, one per member.
+    """Rows of `evaluation.jsonl`, one per member; means are over complete episodes.
 
     Args:
         evaluation: on the host, `(members, episodes)`.
@@ -29,16 +29,18 @@ def evaluation_rows(
     """
     returns = complete_values(evaluation, "returns")
     lengths = complete_values(evaluation, "lengths")
+    incomplete = np.sum(~np.asarray(evaluation.complete), axis=-1)
     return [
         {
             "update": update,
             "steps": steps,
             **label,
             "mean": plain(r.mean()) if len(r) else None,
+            "incomplete": int(cut),
             "returns": [plain(x) for x in r],
             "lengths": [plain(x) for x in n],
         }
-        for label, r, n in zip(labels, returns, lengths, strict=True)
+        for label, r, n, cut in zip(labels, returns, lengths, incomplete, strict=True)
     ]
 
 
@@ -60,4 +62,4 @@ def best_member(evaluation: Evaluation) -> int:
 def interval_text(returns: Sequence[np.ndarray]) -> str:
     """Mean return of all members with its interval, as text."""
     mean, low, high = summary_interval([list(map(float, r)) for r in returns])
-    return f"evaluation return {mean:.3f} (95 % interval {low:.3f} to {high:.3f})"
+    return f"evaluation return {mean:.3f} (95 % interval over episodes {low:.3f} to {high:.3f})"

@@ -16,7 +16,8 @@ class RunFolder:
     ```
     config.json       what the run was made of; compared on resume
     metrics.jsonl     one line per update and member, no wall-clock times: repeatable byte for byte
-    evaluation.jsonl  one line per evaluation and member, with every episode's return and length
+    evaluation.jsonl  one line per evaluation and member, with every complete episode's return and
+                      length, and how many were not complete
     timing.jsonl      one line per chunk: wall-clock seconds and steps per second
     curve.png         the learning curve, where matplotlib is installed
     checkpoints/      the newest states, and the one with the best mean evaluation return

@@ -10,7 +10,7 @@ from typing import Any
 from ._metrics import Row
 
 # What a row says about itself, and is not drawn over the steps.
-_LABELS = ("update", "steps", "seed", "member", "returns", "lengths")
+_LABELS = ("update", "steps", "seed", "member", "returns", "lengths", "incomplete")
 
 
 class AbstractLogger(abc.ABC):

@@ -250,11 +250,21 @@ def test_the_alarm_sounds_elsewhere(build, fault, monkeypatch):
     assert aligned(build("gru")) > 1e-3
 
 
+@pytest.mark.parametrize("fault", ["stale-carry", "permuted-carry"])
+def test_the_alarm_sounds_where_all_episodes_have_one_length(fault, monkeypatch):
+    env, params = ma.envs.make("popgym/RepeatPreviousEasy")
+    algo = ma.rl.PPO(env, params, ma.rl.ActorCritic("gru", width=4), PPO_CONFIG)
+    monkeypatch.setattr(*planted.REPLAY_FAULTS[fault])
+    assert aligned(algo) > 1e-3
+
+
 @pytest.mark.slow
 def test_rows_of_a_replay_at_another_place_are_seen(monkeypatch):
     """A write one row off: episodes are read from where others lie."""
-    write = _dqn.write
-    monkeypatch.setattr(_dqn, "write", lambda ring, rows, head: _rolled(write(ring, rows, head)))
+    write = _dqn.write_ring
+    monkeypatch.setattr(
+        _dqn, "write_ring", lambda ring, rows, head: _rolled(write(ring, rows, head))
+    )
     assert aligned(dqn()) > 1e-3
 
 
