@@ -190,7 +190,7 @@ NUM_ENVS, NUM_STEPS, CAPACITY = 4, 8, 48
 def stored():
     """A ring that has wrapped, its filling, and the list of what ought to be in it."""
     history, ring = History(NUM_ENVS, 7, 1), empty(NUM_ENVS, NUM_STEPS, CAPACITY)
-    put = jax.jit(write)
+    put = jax.jit(write_ring)
     for w in range(8):
         state = filling(jnp.int32(w), NUM_STEPS, CAPACITY)
         ring = put(ring, history.rows(NUM_STEPS), state.head)
@@ -356,7 +356,7 @@ def test_a_write_stays_one_window_under_vmap():
     rings, stacked = (jax.tree.map(lambda x: jnp.stack([x, x]), r) for r in (empty(2, 4, 8), rows))
 
     def places(axis, head):
-        mapped = jax.vmap(write, in_axes=(0, 0, axis))
+        mapped = jax.vmap(write_ring, in_axes=(0, 0, axis))
         equations = jax.make_jaxpr(mapped)(rings, stacked, head).jaxpr.eqns
         return {e.invars[1].aval.ndim for e in equations if e.primitive.name == "scatter"}
 
