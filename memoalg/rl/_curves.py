@@ -15,6 +15,7 @@ from ._scores import sweep_text
 from ._statistics import mean_interval, summary_interval
 
 _SMOOTH = 40
+_INSIDE = 3  # a legend of more curves than this would cover them
 
 
 def plot_runs(
@@ -48,7 +49,11 @@ def plot_runs(
     axes.set_xlabel("environment steps per seed")
     axes.set_ylabel("episode return")
     axes.grid(alpha=0.3)
-    axes.legend(loc="best", fontsize="small")
+    axes.set_title("line: training; points: greedy evaluations; 95 % intervals", fontsize="small")
+    if color <= _INSIDE:
+        axes.legend(loc="best", fontsize="small")
+    else:
+        figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     return write_figure(figure, Path(path) if path is not None else runs[0].curve)
 
 
@@ -71,7 +76,7 @@ def _draw(
     if rows:
         steps, returns = smoothed_returns(rows, seeds)
         mean, low, high = mean_interval(returns)
-        axes.plot(steps, mean, color=color, label=f"{name}: training, {_count(seeds)}")
+        axes.plot(steps, mean, color=color, label=f"{name}, {_count(seeds)}")
         if seeds > 1:
             axes.fill_between(steps, low, high, color=color, alpha=0.2, linewidth=0)
     if evaluations:
@@ -84,12 +89,12 @@ def _draw(
             fmt="o",
             markersize=4,
             capsize=3,
-            label=f"{name}: greedy evaluation, mean and 95 %",
+            label=None if rows else f"{name}, {_count(seeds)}",
         )
 
 
 def _count(seeds: int) -> str:
-    return "1 seed" if seeds == 1 else f"{seeds} seeds, mean and 95 %"
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def smoothed_returns(
