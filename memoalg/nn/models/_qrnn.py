@@ -35,7 +35,8 @@ class GatedPooling(AbstractMemoroid):
         >>> import jax.numpy as jnp, memoalg as ma
         >>> layer = ma.nn.GatedPooling(1)
         >>> open, never = 99.0, -99.0
-        >>> print(layer(layer.init_carry(), jnp.array([[9.0, never, open], [0, open, open]]), None)[1])
+        >>> xs = jnp.array([[9.0, never, open], [0, open, open]])
+        >>> print(layer(layer.init_carry(), xs, None)[1].round(3))
         [[1.]
          [1.]]
     """
