@@ -9,7 +9,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # gymnasium and popgym may import pygame and matplotlib: neither needs a screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-# Compiling is what the suite's time goes into: half of it where LLVM does not optimise and XLA emits
+# Compiling is what the suite's time goes into: less of it where LLVM does not optimise and XLA emits
 # loops the plain way. Processes that tests start inherit it: their numbers are compared bit for bit.
 os.environ.setdefault(
     "XLA_FLAGS",

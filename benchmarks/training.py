@@ -9,7 +9,7 @@ measurement each per round, and the table shows medians of CPU-seconds. The base
 `baseline_ppo_gru.py`; memoalg additionally values the final observation of truncated episodes
 and reports more metrics, which is part of its time. `ppo:lru` has the published block as its memory (with
 its norm, gate and mixer: often as many products again), `ppo:lru/layer` the recurrence alone. PQN has
-4 minibatches here, like the others; its default of 16 learns more from a frame and takes longer.
+4 minibatches here, like the others, and not its default of 16.
 """
 
 import argparse

@@ -18,7 +18,8 @@ HEAD = """# What learns
 
 Greedy returns after training with **default hyper-parameters**, over complete episodes, beside what
 random actions and the optimum get. A cell is the mean over the seeds, and the range of the seeds' means.
-What does not learn stands here too: nothing was tuned for a task.
+What does not learn stands here too. PQN's defaults for minibatches and traces were chosen on short runs
+of MemoryChain, RepeatPrevious and RepeatFirst, so on those its figures are no blind test.
 
 `memoalg study benchmarks/studies/learning.toml`: {frames:,} frames a seed, {seeds} seeds. Agents see
 their last action and whether an episode begins, as POPGym's own baselines do.

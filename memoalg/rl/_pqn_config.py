@@ -21,7 +21,6 @@ class PQNConfig(eqx.Module):
         num_steps: Steps of each environment per update.
         epochs: Passes over each rollout.
         minibatches: Minibatches per epoch; each holds whole environments, `num_envs / minibatches`.
-            Many small ones learn most from a frame; 4 of them take half the time.
         learning_rate: RAdam's step size.
         learning_rate_end: What it falls to, linearly over `anneal_frames`.
         anneal_frames: Environment steps over which the learning rate falls; None keeps it constant.

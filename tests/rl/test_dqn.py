@@ -462,6 +462,15 @@ def test_a_lane_shorter_than_the_time_limit_is_refused(env):
         jax.eval_shape(algo.init, jax.random.key(0))
 
 
+def test_a_tape_that_would_cut_every_long_episode_is_refused():
+    env = ma.envs.TimeLimit(Ticker(), 20)
+    config = dataclasses.replace(CONFIG, replay="tape", batch_size=20)
+    with pytest.raises(ValueError, match=r"a tape of batch_size=20 .* batch_size of at least 21"):
+        jax.eval_shape(DQN(env, env.default_params(), AGENT, config).init, jax.random.key(0))
+    enough = dataclasses.replace(config, batch_size=21)
+    jax.eval_shape(DQN(env, env.default_params(), AGENT, enough).init, jax.random.key(0))
+
+
 def test_continuous_actions_are_refused():
     with pytest.raises(TypeError, match="Discrete"):
         make(env=Echo())
